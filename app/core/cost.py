@@ -1,0 +1,74 @@
+"""What a response cost: the provider's `usage` against a price table by model."""
+
+from typing import Any
+
+import msgspec
+
+
+class Price(msgspec.Struct, frozen=True):
+    """US dollars for a million tokens. Source: the models' documentation pages, November 2026."""
+
+    text_in: float
+    text_cached: float
+    text_out: float
+    audio_in: float
+    audio_cached: float
+    audio_out: float
+
+
+FLAGSHIP = Price(4, 0.40, 24, 32, 0.40, 64)
+FLAGSHIP_1 = Price(4, 0.40, 16, 32, 0.40, 64)
+MINI = Price(0.60, 0.06, 2.40, 10, 0.30, 20)
+
+PRICES = {
+    "gpt-realtime-2.1-mini": MINI,
+    "gpt-realtime-mini": MINI,
+    "gpt-realtime-2.1": FLAGSHIP,
+    "gpt-realtime-2": FLAGSHIP,
+    "gpt-realtime-1.5": FLAGSHIP_1,
+    "gpt-realtime": FLAGSHIP_1,
+}
+"""By the model's name or, for dated versions, the longest prefix of it."""
+
+
+def price_of(model: str) -> Price:
+    """The price of a model; an unknown one counts as the flagship, so that a cap errs on the safe side."""
+    known = [name for name in PRICES if model == name or model.startswith(name + "-20")]
+    return PRICES[max(known, key=len)] if known else FLAGSHIP
+
+
+def cost_usd(model: str, usage: dict[str, Any] | None) -> float:
+    """Dollars for one response. usage: as in response.done; every field may be missing, null or spelt the other way.
+
+    Cached tokens are a part of the input tokens, and are taken out of them. Source: realtime-costs guide.
+    """
+    if not usage:
+        return 0.0
+    price = price_of(model)
+    inputs = _part(usage, "input_token_details", "input_tokens_details")
+    outputs = _part(usage, "output_token_details", "output_tokens_details")
+    cached = _part(inputs, "cached_tokens_details")
+    text_in, audio_in = _count(inputs, "text_tokens"), _count(inputs, "audio_tokens")
+    text_cached, audio_cached = _count(cached, "text_tokens"), _count(cached, "audio_tokens")
+    if not cached:  # the flat dialect says only how many in all: text is the usual prefix
+        text_cached = min(_count(inputs, "cached_tokens"), text_in)
+    dollars = (
+        max(0, text_in - text_cached) * price.text_in
+        + text_cached * price.text_cached
+        + max(0, audio_in - audio_cached) * price.audio_in
+        + audio_cached * price.audio_cached
+        + _count(outputs, "text_tokens") * price.text_out
+        + _count(outputs, "audio_tokens") * price.audio_out
+    )
+    return dollars / 1_000_000
+
+
+def _part(usage: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The first of several spellings that is an object."""
+    return next((value for name in names if isinstance(value := usage.get(name), dict)), {})
+
+
+def _count(usage: dict[str, Any], name: str) -> int:
+    """A number of tokens, 0 for anything that is none."""
+    value = usage.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -1,0 +1,145 @@
+"""What a call can want done. Each is an order, in the imperative; the relay carries it out and decides nothing."""
+
+from typing import Literal
+
+import msgspec
+
+from app.core.record import Row
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """Anything that `CallMachine.receive` answers with."""
+
+
+# --- to the phone -----------------------------------------------------------------------------------------------------
+
+
+class ClearPlayback(Effect, frozen=True):
+    """Throw away all audio that the caller has not heard yet."""
+
+
+class MarkPlayback(Effect, frozen=True):
+    """Send what is left of the item's last frame, then a mark that comes back once all of it was heard."""
+
+    name: str
+
+
+class PlayClip(Effect, frozen=True):
+    """Let the caller hear one of the house's own recordings."""
+
+    name: Literal["one_moment", "sorry"]
+
+
+class CloseStream(Effect, frozen=True):
+    """Close the phone's link; the carrier then asks what is next."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+# --- to the model -----------------------------------------------------------------------------------------------------
+
+
+class Truncate(Effect, frozen=True):
+    """Tell the model how much of an item the caller heard. heard_ms is at least 1 and at most what was received."""
+
+    item_id: str
+    content_index: int
+    heard_ms: int
+
+
+class DeleteItem(Effect, frozen=True):
+    """Tell the model that nothing of an item was heard."""
+
+    item_id: str
+
+
+class CancelResponse(Effect, frozen=True):
+    """Stop a response that the server does not stop by itself."""
+
+    response_id: str
+
+
+class AddText(Effect, frozen=True):
+    """Put a text into the conversation, as a user's line or as the system's note."""
+
+    role: Literal["user", "system"]
+    text: str
+
+
+class AnswerTool(Effect, frozen=True):
+    """Give a tool's output to the model."""
+
+    call_id: str
+    output: str
+
+
+class RequestResponse(Effect, frozen=True):
+    """Ask for a response; sent only when none is running. `event_id` comes back if the server refuses it."""
+
+    event_id: str
+
+
+class OfferTools(Effect, frozen=True):
+    """Offer the full tool set and the turn detection of all turns after the first."""
+
+
+class CloseModel(Effect, frozen=True):
+    """Close the model's link; nothing more is wanted of it."""
+
+
+# --- to the hands -----------------------------------------------------------------------------------------------------
+
+
+class RunTool(Effect, frozen=True):
+    """Check the arguments and run a tool beside the audio; comes back as ToolReturned."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class PutThrough(Effect, frozen=True):
+    """Remember for `/twilio/next`: dial the desk."""
+
+    to: str
+    reason: str
+
+
+class HangUp(Effect, frozen=True):
+    """Remember for `/twilio/next`: the call is over."""
+
+    reason: str
+
+
+class Apologise(Effect, frozen=True):
+    """Remember for `/twilio/next`: say sorry, then dial a person, or take leave."""
+
+    reason: str
+
+
+class Resume(Effect, frozen=True):
+    """Remember for `/twilio/next`: go on with the talk on a fresh stream."""
+
+    reason: str
+
+
+class Write(Effect, frozen=True):
+    """Give a row to the journal."""
+
+    row: Row
+
+
+class Measure(Effect, frozen=True):
+    """Count a duration. `turn`: caller stopped to first audio sent; `greeting`: stream start to first audio sent."""
+
+    what: Literal["turn", "greeting"]
+    seconds: float
+    path: str = ""
+
+
+class CallIsOver(Effect, frozen=True):
+    """The last effect of a call's stream: cancel what still runs for it. Comes exactly once."""
+
+    outcome: str
+    how: str

@@ -1,0 +1,435 @@
+"""CallMachine: what a call is, as a sans-I/O machine. It is told events with the time, and answers with effects.
+
+    phase      means                                                       may become
+    WAITING    the phone's stream has not started                          OPENING OVER
+    OPENING    the stream runs, the model is not configured yet            TALKING LEAVING OVER
+    TALKING    both ends are there                                         LEAVING OVER
+    LEAVING    what comes next is decided; what is said is still heard     TALKING OVER
+    OVER       the stream has ended; nothing follows                       -
+
+The theory. A call has two ends that know different things: the model knows what it generated, the carrier what it played, and
+only this machine knows both. So it keeps three ledgers: `Playback` (what was heard), `Sequencer` (who may speak next) and
+`CallRecord` (what was said), and every event is a small move on them. It owns no clock: deadlines are data (`deadline`), and
+the relay comes back with `TimePassed` when the earliest is due. Audio does not pass through here; the relay asks `listening`
+and `speaking` for each frame, and adds what it sent to `playback`.
+
+Barge-in is one move: everything unheard is cleared, each item that was cut is truncated to what was heard, items of which
+nothing was heard are deleted, and late audio of those responses is dropped by `speaking`. It holds after response.done too:
+the model is long finished when the caller interrupts. The server cancels the running response by itself (`server_interrupts`).
+
+One door out: a decision to leave is remembered for `/twilio/next` the moment it is made (PutThrough, HangUp, Apologise), what
+is being said is heard to its end (10 s at most), then the stream is closed. A caller who speaks during a goodbye takes it back.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from app.core import effects as do
+from app.core import events as ev
+from app.core.cost import cost_usd
+from app.core.phases import GONE_FOR_GOOD, MOVES, OPENING_ID, OUT_OF_TIME, SILENT_GOODBYE, STILL_THERE, Phase, Terms
+from app.core.playback import Playback
+from app.core.record import CallEnded, CallRecord, Milestone
+from app.core.sequencer import Sequencer
+from app.core.talk import Talk
+from app.core.timers import Timer, Timers
+from app.core.tool_calls import ToolCalls
+from app.errors import WrongPhase
+
+
+class CallMachine:
+    """One stream of one call. Only `receive` changes it, but for the relay's `playback.add` on the audio lane."""
+
+    def __init__(self, record: CallRecord, terms: Terms, utc: Callable[[float], datetime]) -> None:
+        """utc: turns the machine's clock into UTC for the record; the machine has no clock of its own."""
+        self.record = record
+        self.terms = terms
+        self.utc = utc
+        self.phase = Phase.WAITING
+        self.talk = Talk(record)
+        self.sequencer = Sequencer()
+        self.timers = Timers()
+        self.listening = False
+        """Caller audio may go to the model; until then the relay keeps it."""
+        self.greeting_path = "cold"
+        """How the model's session came: prepared, spare or cold. The relay says."""
+        self._started_at = 0.0
+        self._first_audio = False
+        self._offered = False
+        self.tools = ToolCalls(record)
+        self._keys = ""
+        self._stopped_at: float | None = None
+        """When the caller stopped speaking, until the answer is heard."""
+        self._asked_still_there = False
+        self._retried = False
+        self._how = ""
+        """What the call will have come to, once leaving is decided."""
+
+    # --- what the audio lane asks -----------------------------------------------------------------------------------
+
+    @property
+    def playback(self) -> Playback:
+        """What was sent to the caller, and what of it was heard."""
+        return self.talk.playback
+
+    def speaking(self, response_id: str) -> bool:
+        """Whether audio of a response may go to the caller: not after they cut in, nor out of band."""
+        return response_id not in self.talk.silenced and self.phase in (Phase.TALKING, Phase.LEAVING)
+
+    @property
+    def deadline(self) -> float | None:
+        """When to come back with TimePassed; None: nothing is due."""
+        return None if self.phase is Phase.OVER else self.timers.next
+
+    # --- the one entrance -------------------------------------------------------------------------------------------
+
+    def receive(self, event: ev.Event, now: float) -> list[do.Effect]:
+        """Everything that happens to a call, and what is to be done about it, in order. After OVER: nothing."""
+        match self.phase, event:
+            case (Phase.OVER, _):
+                return []
+            case (_, ev.CallerLeft(how=how)):
+                return self._over(
+                    self._how if self._how in ("completed", "dormant", "capped") else "caller_left", how, now
+                )
+            case (_, ev.HouseCloses()):
+                return [do.Resume("this server restarts"), *self._close("interrupted", now, code=1001)]
+            case (Phase.WAITING, ev.StreamStarted()):
+                return self._stream_started(now)
+            case (Phase.WAITING, _):
+                return []
+            case (_, ev.ModelLost(why=why)):
+                return self._give_up(why, now)
+        return [*self._receive(event, now), *self._leave_if_heard(now)]
+
+    def _receive(self, event: ev.Event, now: float) -> list[do.Effect]:
+        """The events of a running stream."""
+        match event:
+            case ev.ModelReady(opening=opening):
+                return self._model_ready(opening, now)
+            case ev.CallerSpoke(item_id=item):
+                return self._caller_spoke(item, now)
+            case ev.CallerStopped(item_id=item):
+                return self._caller_stopped(item, now)
+            case ev.CallerTurnTaken(item_id=item):
+                self.talk.caller_spoke(item, now)
+            case ev.CallerTranscribed(item_id=item, text=text):
+                return self.talk.caller_transcribed(item, text, now)
+            case ev.KeyPressed(digit=digit):
+                return self._key_pressed(digit, now)
+            case ev.ResponseStarted(response_id=response, out_of_band=out_of_band):
+                self._response_started(response, out_of_band)
+            case ev.ResponseDone():
+                return self._response_done(event, now)
+            case ev.AgentSpoke(response_id=response, item_id=item):
+                return self._agent_spoke(response, item, now)
+            case ev.AgentSaid():
+                return self.talk.agent_said(event, now)
+            case ev.AgentAudioEnded(item_id=item):
+                return self.talk.mark(item)
+            case ev.ToolCalled():
+                return self._tool_called(event, now)
+            case ev.ToolReturned():
+                return self._tool_returned(event, now)
+            case ev.MarkReached(name=name):
+                if self.playback.reached(name, now):
+                    self._quiet_from(now)
+                    return self.talk.settle(now)
+            case ev.ModelComplained():
+                return self._model_complained(event, now)
+            case ev.TimePassed():
+                return self._time_passed(now)
+        return []
+
+    # --- beginning --------------------------------------------------------------------------------------------------
+
+    def _stream_started(self, now: float) -> list[do.Effect]:
+        self._move(Phase.OPENING)
+        self._started_at = now
+        if self.record.began is None:
+            self.record.began = now
+        self.timers.set("max", now + self.terms.max_seconds)
+        self.timers.set("first_audio", now + self.terms.first_audio_seconds)
+        self.timers.set("moment", now + self.terms.moment_seconds)
+        return [self._milestone("stream_started", now)]
+
+    def _model_ready(self, opening: bool, now: float) -> list[do.Effect]:
+        if self.phase is not Phase.OPENING:
+            return []
+        self._move(Phase.TALKING)
+        self.listening = True
+        if opening:
+            self.sequencer.asked = OPENING_ID
+        else:  # the caller speaks first: nobody waits for us
+            self.timers.drop("first_audio")
+            self.timers.drop("moment")
+        self._quiet_from(now)
+        return [self._milestone("model_ready", now)]
+
+    # --- the caller -------------------------------------------------------------------------------------------------
+
+    def _caller_spoke(self, item: str, now: float) -> list[do.Effect]:
+        effects: list[do.Effect] = []
+        if not any(turn.who == "caller" for turn in self.record.spoken):
+            effects.append(self._milestone("first_caller_speech", now))
+        self.sequencer.caller_spoke()
+        self._asked_still_there = False
+        self._stopped_at = None
+        for timer in ("dormant", "answer", "stall"):
+            self.timers.drop(timer)
+        effects += self._cut(now)
+        self.talk.caller_spoke(item, now)
+        if self.phase is Phase.LEAVING and self._how == "completed":
+            self._move(Phase.TALKING)
+            self._how = ""
+            self.timers.drop("leave")
+            effects.append(do.Resume("the caller spoke during the goodbye"))
+        return effects
+
+    def _cut(self, now: float, *, cancel: bool = False) -> list[do.Effect]:
+        """Throw away what is unheard; `cancel` where the server does not stop its response by itself."""
+        cancels: list[do.Effect] = []
+        if cancel or not self.terms.server_interrupts:
+            cancels = [do.CancelResponse(response) for response in sorted(self.sequencer.running)]
+        return [*self.talk.cut(self.sequencer.running, now), *cancels]
+
+    def _caller_stopped(self, item: str, now: float) -> list[do.Effect]:
+        self.sequencer.caller_stopped()
+        self._stopped_at = now
+        self.talk.caller_stopped(item, now)
+        self._quiet_from(now)
+        self._expect_answer(now)
+        return []
+
+    def _key_pressed(self, digit: str, now: float) -> list[do.Effect]:
+        """Keys are gathered until `#` or a pause, so that a number is one line of talk and not ten."""
+        self._keys += digit
+        self._asked_still_there = False
+        self._quiet_from(now)
+        self.timers.set("keys", now + (0 if digit == "#" else self.terms.keys_seconds))
+        return self._send_keys(now) if digit == "#" else []
+
+    def _send_keys(self, now: float) -> list[do.Effect]:
+        """Keys interrupt what is said, but the server does not know of them: its response is cancelled."""
+        if not self.listening:
+            self.timers.set("keys", now + self.terms.keys_seconds)
+            return []
+        self.timers.drop("keys")
+        keys, self._keys = self._keys, ""
+        said = do.AddText("user", f"(The caller pressed {' '.join(keys)} on the keypad.)")
+        self._stopped_at = now
+        self._expect_answer(now)
+        return [*self._cut(now, cancel=True), said, *self.sequencer.want()]
+
+    # --- the agent --------------------------------------------------------------------------------------------------
+
+    def _response_started(self, response: str, out_of_band: bool) -> None:
+        if out_of_band:
+            self.talk.silenced.add(response)
+            return
+        self.sequencer.started(response)
+        self.timers.drop("answer")
+
+    def _response_done(self, event: ev.ResponseDone, now: float) -> list[do.Effect]:
+        self.record.cost_usd += cost_usd(self.terms.model, event.usage)
+        if event.out_of_band:
+            return []
+        effects = self.talk.mark_response(event.response_id)
+        if self.sequencer.asked == OPENING_ID:  # a server that does not announce its responses
+            self.sequencer.asked = ""
+        effects += self.sequencer.done(event.response_id)
+        if not self._offered:
+            self._offered = True
+            effects.append(do.OfferTools())
+        if event.status == "failed":
+            effects += self._response_failed(event, now)
+        else:
+            self._retried = self._retried and event.status != "completed"
+            if not self.tools.open and self.sequencer.idle and not self.sequencer.awaits_server:
+                self.timers.drop("stall")
+        self._quiet_from(now)
+        if self.record.cost_usd > self.terms.max_cost_usd:
+            effects += self._say_goodbye(OUT_OF_TIME, "capped", now)
+        return effects
+
+    def _response_failed(self, event: ev.ResponseDone, now: float) -> list[do.Effect]:
+        """Once is tried again; twice, or what no retry heals, is the end of this talk."""
+        if self._retried or {event.error_code, event.error_type} & GONE_FOR_GOOD:
+            return self._give_up(f"the model failed: {event.error_code or event.error_type or event.status}", now)
+        self._retried = True
+        self._expect_answer(now)
+        return list(self.sequencer.want())
+
+    def _agent_spoke(self, response: str, item: str, now: float) -> list[do.Effect]:
+        self.talk.agent_spoke(response, item, now)
+        self.timers.drop("stall")
+        self.timers.drop("dormant")
+        effects: list[do.Effect] = []
+        if not self._first_audio:
+            self._first_audio = True
+            self.timers.drop("moment")
+            self.timers.drop("first_audio")
+            effects.append(self._milestone("first_audio_sent", now))
+            if self.terms.greets:
+                effects.append(self._greeted(self.greeting_path, now))
+        if self._stopped_at is not None:
+            effects.append(do.Measure("turn", now - self._stopped_at))
+            self._stopped_at = None
+        return effects
+
+    def _greeted(self, path: str, now: float) -> do.Effect:
+        """The caller hears something for the first time on this stream; the call keeps its first stream's figure."""
+        seconds = now - self._started_at
+        if self.record.greeting_ms is None:
+            self.record.greeting_path, self.record.greeting_ms = path, round(seconds * 1000)
+        return do.Measure("greeting", seconds, path)
+
+    # --- tools ------------------------------------------------------------------------------------------------------
+
+    def _tool_called(self, event: ev.ToolCalled, now: float) -> list[do.Effect]:
+        if not self.tools.begin(event):
+            return []
+        self.timers.drop("stall")
+        self.timers.drop("dormant")
+        return [self._milestone("tool_called", now), do.RunTool(event.call_id, event.name, event.arguments)]
+
+    def _tool_returned(self, event: ev.ToolReturned, now: float) -> list[do.Effect]:
+        tool = self.tools.end(event)
+        if tool is None:
+            return []
+        effects: list[do.Effect] = [do.Write(tool.row), do.AnswerTool(event.call_id, event.output)]
+        if event.transfer_to and self._how in ("", "completed"):
+            effects += [do.PutThrough(event.transfer_to, event.reason), self._milestone("transfer_started", now)]
+            self._leave("transferred", now)
+        elif event.ends_call and not self._how:
+            effects.append(do.HangUp(event.reason))
+            self._leave("completed", now)
+        self._quiet_from(now)
+        if self.tools.open or (self._how and self.talk.voiced(tool.response_id)):
+            return effects  # the answer waits for its siblings; or what had to be said is said already
+        self._expect_answer(now)
+        return [*effects, *self.sequencer.want()]
+
+    # --- the model's complaints -------------------------------------------------------------------------------------
+
+    def _model_complained(self, event: ev.ModelComplained, now: float) -> list[do.Effect]:
+        """Most errors leave the talk as it is; one that ends it says so by its code or type."""
+        if {event.code, event.type} & GONE_FOR_GOOD:
+            return self._give_up(f"the model refused: {event.code or event.type}", now)
+        self.sequencer.refused(event.event_id, busy=event.code == "conversation_already_has_active_response")
+        if self.sequencer.wanted and not self.sequencer.running:
+            self.timers.set("answer", now + self.terms.answer_seconds)
+        return []
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def _time_passed(self, now: float) -> list[do.Effect]:
+        effects: list[do.Effect] = []
+        for timer in self.timers.take_due(now):
+            if self.phase is not Phase.OVER:
+                effects += self._due(timer, now)
+        return effects
+
+    def _due(self, timer: Timer, now: float) -> list[do.Effect]:
+        match timer:
+            case "moment":
+                return [do.PlayClip("one_moment"), self._greeted("fallback", now)]
+            case "first_audio":
+                return self._give_up("the model said nothing in time", now)
+            case "answer":
+                self.sequencer.awaits_server = False
+                return list(self.sequencer.want())
+            case "stall":
+                return self._give_up("the model owed an answer and gave none", now)
+            case "keys":
+                return self._send_keys(now)
+            case "dormant":
+                return self._dormant(now)
+            case "max":
+                return self._say_goodbye(OUT_OF_TIME, "capped", now)
+            case "leave":
+                return self._close(self._how, now)
+
+    def _dormant(self, now: float) -> list[do.Effect]:
+        """Ask once whether the caller is still there; then say goodbye."""
+        if self.playback.playing(now) or not self.sequencer.idle or self.sequencer.caller_speaking or self.tools.open:
+            self._quiet_from(now)
+            return []
+        if self._asked_still_there:
+            return self._say_goodbye(SILENT_GOODBYE, "dormant", now)
+        self._asked_still_there = True
+        self._expect_answer(now)
+        return [do.AddText("system", STILL_THERE), *self.sequencer.want()]
+
+    def _quiet_from(self, now: float) -> None:
+        """Count the caller's silence from now, or from the end of what they still hear."""
+        if self.phase is Phase.TALKING and not self.sequencer.caller_speaking:
+            silence = self.terms.goodbye_seconds if self._asked_still_there else self.terms.dormant_seconds
+            self.timers.set("dormant", max(now, self.playback.ends_at) + silence)
+
+    def _expect_answer(self, now: float) -> None:
+        """The model owes a response: ask again after a while, and give up after a longer one."""
+        self.timers.set("answer", now + self.terms.answer_seconds)
+        self.timers.set("stall", now + self.terms.stall_seconds)
+
+    # --- leaving ----------------------------------------------------------------------------------------------------
+
+    def _leave(self, how: str, now: float) -> None:
+        """What comes next is decided; what is being said may be heard to its end."""
+        self._how = how
+        if self.phase is not Phase.LEAVING:
+            self._move(Phase.LEAVING)
+        self.timers.drop("dormant")
+        self.timers.set("leave", now + self.terms.leave_seconds)
+
+    def _leave_if_heard(self, now: float) -> list[do.Effect]:
+        """Close the stream once everything was said and heard."""
+        if self.phase is not Phase.LEAVING or self.tools.open or not self.sequencer.idle or self.playback.playing(now):
+            return []
+        return self._close(self._how, now)
+
+    def _say_goodbye(self, note: str, how: str, now: float) -> list[do.Effect]:
+        """Let the agent take leave in its own words, then hang up."""
+        if self.phase is not Phase.TALKING:
+            return []
+        self._leave(how, now)
+        return [do.HangUp(how), do.AddText("system", note), *self.sequencer.want()]
+
+    def _give_up(self, why: str, now: float) -> list[do.Effect]:
+        """The talk cannot go on: `/twilio/next` says sorry. What was promised before (a person, a goodbye) still holds."""
+        if self._how:
+            return self._close(self._how, now)
+        return [do.Apologise(why), *self._close("failed", now, why=why)]
+
+    def _close(self, how: str, now: float, *, code: int = 1000, why: str = "") -> list[do.Effect]:
+        return [do.CloseStream(code, why or how), *self._over(how, why or how, now)]
+
+    def _over(self, outcome: str, how: str, now: float) -> list[do.Effect]:
+        """The stream has ended: write down everything, once."""
+        if self.phase is Phase.OVER:
+            return []
+        started = self.phase is not Phase.WAITING
+        self._move(Phase.OVER)
+        self.listening = False
+        ended = CallEnded(
+            call_sid=self.record.call_sid,
+            ended_at=self.utc(now),
+            outcome=outcome,
+            cost_usd=round(self.record.cost_usd, 6),
+            greeting_path=self.record.greeting_path,
+            greeting_ms=self.record.greeting_ms,
+        )
+        books = [self._milestone("call_closed", now), do.Write(ended)] if started else []
+        return [*self.talk.settle(now, all_turns=True), *books, do.CloseModel(), do.CallIsOver(outcome, how)]
+
+    # --- small change -----------------------------------------------------------------------------------------------
+
+    def _move(self, to: Phase) -> None:
+        if to not in MOVES[self.phase]:
+            raise WrongPhase(
+                f"expected one of {sorted(p.name for p in MOVES[self.phase])} after {self.phase.name}, got {to.name}"
+            )
+        self.phase = to
+
+    def _milestone(self, name: str, now: float) -> do.Effect:
+        return do.Write(Milestone(call_sid=self.record.call_sid, name=name, at=self.utc(now)))

@@ -1,0 +1,64 @@
+"""What a call's stream goes through, and what it may take: the phase table, the terms, the words of the house."""
+
+from enum import Enum, auto
+
+import msgspec
+
+GONE_FOR_GOOD = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_hard_limit_reached",
+        "account_deactivated",
+        "invalid_api_key",
+        "session_expired",
+    }
+)
+"""Errors that no retry heals; they come as `code` or as `type`."""
+
+OPENING_ID = "opening"
+"""event_id of the response that is asked for with the session's configuration."""
+
+STILL_THERE = "The caller has been silent for a while. Ask in one short sentence whether they are still there."
+SILENT_GOODBYE = "The caller is still silent. Say goodbye in one short sentence; the call ends now."
+OUT_OF_TIME = "This call has run out of time. Say so and say goodbye in one short sentence; the call ends now."
+
+
+class Phase(Enum):
+    """Where a call's stream stands."""
+
+    WAITING = auto()
+    OPENING = auto()
+    TALKING = auto()
+    LEAVING = auto()
+    OVER = auto()
+
+
+MOVES: dict[Phase, frozenset[Phase]] = {
+    Phase.WAITING: frozenset({Phase.OPENING, Phase.OVER}),
+    Phase.OPENING: frozenset({Phase.TALKING, Phase.LEAVING, Phase.OVER}),
+    Phase.TALKING: frozenset({Phase.LEAVING, Phase.OVER}),
+    Phase.LEAVING: frozenset({Phase.TALKING, Phase.OVER}),
+    Phase.OVER: frozenset(),
+}
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call may take. Seconds, and dollars."""
+
+    model: str = "gpt-realtime-1.5"
+    greets: bool = True
+    server_interrupts: bool = True
+    moment_seconds: float = 2.0
+    first_audio_seconds: float = 5.0
+    answer_seconds: float = 3.0
+    """A server that owes an answer to the caller's words is asked for one after this."""
+    stall_seconds: float = 12.0
+    """... and given up on after this without a sound."""
+    dormant_seconds: float = 60.0
+    goodbye_seconds: float = 15.0
+    """Of further silence, after the caller was asked whether they are still there."""
+    max_seconds: float = 1800.0
+    max_cost_usd: float = 5.0
+    leave_seconds: float = 10.0
+    keys_seconds: float = 1.5

@@ -1,0 +1,77 @@
+"""Sequencer: when a response may be asked for.
+
+A conversation writes one response at a time, and a `response.create` while one runs is an error. So a wish for a response is
+granted only when none runs, none is asked for, and the caller is not speaking; otherwise it waits. A response that the server
+starts by itself after the caller spoke sees everything that was sent before, and so grants the wishes that came before the
+caller's words ended.
+"""
+
+from dataclasses import dataclass, field
+
+from app.core.effects import RequestResponse
+
+
+@dataclass(slots=True)
+class Sequencer:
+    """Who may speak next. `running` holds the ids of the default conversation's responses."""
+
+    running: set[str] = field(default_factory=set)
+    asked: str = ""
+    """event_id of a request that was neither answered nor refused yet."""
+    wanted: bool = False
+    caller_speaking: bool = False
+    awaits_server: bool = False
+    """The caller's words ended, and the server owes a response of its own."""
+    numbered: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs, nothing is asked for, nothing is wanted."""
+        return not (self.running or self.asked or self.wanted)
+
+    def want(self) -> list[RequestResponse]:
+        """A response is wished for; asked for at once if it may be."""
+        self.wanted = True
+        return self.grant()
+
+    def grant(self) -> list[RequestResponse]:
+        """Ask for the response that is wished for, if it may be now."""
+        if not self.wanted or self.running or self.asked or self.caller_speaking or self.awaits_server:
+            return []
+        self.wanted = False
+        self.numbered += 1
+        self.asked = f"ask-{self.numbered}"
+        return [RequestResponse(self.asked)]
+
+    def caller_spoke(self) -> None:
+        """The caller speaks: wishes wait until they are done."""
+        self.caller_speaking = True
+
+    def caller_stopped(self) -> None:
+        """The caller's words ended; the server answers them by itself, and sees all that was sent until now."""
+        self.caller_speaking = False
+        self.awaits_server = True
+
+    def give_up_waiting(self) -> list[RequestResponse]:
+        """The server did not answer the caller by itself after all."""
+        self.awaits_server = False
+        return self.grant()
+
+    def started(self, response_id: str) -> None:
+        """A response of the default conversation began."""
+        if self.awaits_server and not self.asked:
+            self.wanted = False
+        self.awaits_server = False
+        self.asked = ""
+        self.running.add(response_id)
+
+    def done(self, response_id: str) -> list[RequestResponse]:
+        """A response of the default conversation is over."""
+        self.running.discard(response_id)
+        return self.grant()
+
+    def refused(self, event_id: str, *, busy: bool) -> None:
+        """The server refused a request. busy: because another response runs; then it is wished for again."""
+        if event_id and event_id == self.asked:
+            self.asked = ""
+            self.wanted = self.wanted or busy

@@ -1,0 +1,112 @@
+"""Talk: who said what, and what of it was heard. Joins the ledger of audio with the record of words."""
+
+from dataclasses import dataclass, field
+
+from app.core import effects as do
+from app.core import events as ev
+from app.core.playback import BYTES_A_MS, Part, Playback
+from app.core.record import CallRecord
+
+
+@dataclass(slots=True)
+class Talk:
+    """The agent's voice and both sides' words, for one stream of a call."""
+
+    record: CallRecord
+    playback: Playback = field(default_factory=Playback)
+    silenced: set[str] = field(default_factory=set)
+    """Responses whose audio is not for the caller (any more): cut into, or out of band."""
+    voice_of: dict[str, str] = field(default_factory=dict)
+    """The response of each item of which audio was sent."""
+    unmarked: list[str] = field(default_factory=list)
+    """Items with audio behind which no mark was sent yet, oldest first."""
+    marks: int = 0
+
+    def voiced(self, response_id: str) -> bool:
+        """Whether any audio of a response was sent."""
+        return response_id in self.voice_of.values()
+
+    def caller_spoke(self, item_id: str, now: float) -> None:
+        """The caller begins a turn."""
+        self.record.speaks("caller", item_id, self.record.at_ms(now))
+
+    def caller_stopped(self, item_id: str, now: float) -> None:
+        """The caller's turn ends."""
+        self.record.speaks("caller", item_id, self.record.at_ms(now)).end_ms = self.record.at_ms(now)
+
+    def caller_transcribed(self, item_id: str, text: str, now: float) -> list[do.Effect]:
+        """The caller's words are known; they may come after the answer to them."""
+        turn = self.record.speaks("caller", item_id, self.record.at_ms(now))
+        turn.text = text.strip()
+        return [do.Write(self.record.row(turn))]
+
+    def agent_spoke(self, response_id: str, item_id: str, now: float) -> None:
+        """First audio of an item was sent: the agent's turn begins."""
+        self.voice_of[item_id] = response_id
+        self.unmarked.append(item_id)
+        self.record.speaks("agent", item_id, self.record.at_ms(now))
+
+    def agent_said(self, event: ev.AgentSaid, now: float) -> list[do.Effect]:
+        """Words of the agent's. Those of a silenced response count only if some of it was heard before."""
+        turn = self.record.find(event.item_id)
+        if turn is None:
+            if event.response_id in self.silenced:
+                return []
+            turn = self.record.speaks("agent", event.item_id, self.record.at_ms(now))
+        turn.text = event.text if event.whole else turn.text + event.text
+        return [do.Write(self.record.row(turn))] if event.whole else []
+
+    def mark(self, item_id: str) -> list[do.Effect]:
+        """Send a mark behind an item whose audio is complete."""
+        if item_id not in self.unmarked:
+            return []
+        self.unmarked.remove(item_id)
+        self.marks += 1
+        name = f"m{self.marks}"
+        self.playback.mark(name)
+        return [do.MarkPlayback(name)]
+
+    def mark_response(self, response_id: str) -> list[do.Effect]:
+        """Send the marks that a finished response still owes."""
+        owed = [item for item in self.unmarked if self.voice_of.get(item) == response_id]
+        return [effect for item in owed for effect in self.mark(item)]
+
+    def cut(self, running: set[str], now: float) -> list[do.Effect]:
+        """Barge-in: throw away what is unheard, and tell the model and the books what of it was heard."""
+        playing = self.playback.playing(now)
+        if not playing and not running:
+            return []
+        self.silenced |= running
+        self.unmarked.clear()
+        effects: list[do.Effect] = []
+        cut = self.playback.clear(now)
+        if playing:
+            effects.append(do.ClearPlayback())
+        for part in cut:
+            effects += self._cut_part(part, now)
+        return effects
+
+    def _cut_part(self, part: Part, now: float) -> list[do.Effect]:
+        response = self.voice_of.get(part.item_id)
+        if response is None:  # a clip of the house's own: the model knows nothing of it
+            return []
+        self.silenced.add(response)
+        heard_ms = part.heard // BYTES_A_MS
+        tell: do.Effect = (
+            do.Truncate(part.item_id, part.content_index, heard_ms) if heard_ms else do.DeleteItem(part.item_id)
+        )
+        return [tell, *self.settle(now)]
+
+    def settle(self, now: float, *, all_turns: bool = False) -> list[do.Effect]:
+        """Write down the agent's turns of which more was heard than the books know; at the end, every turn."""
+        effects: list[do.Effect] = []
+        for turn in self.record.spoken:
+            if turn.who == "agent" and turn.item_id in self.voice_of:
+                heard, sent = self.playback.heard_ms(turn.item_id, now), self.playback.sent_ms(turn.item_id)
+                if (heard, sent) == (turn.heard_ms, turn.sent_ms) and not all_turns:
+                    continue
+                turn.heard_ms, turn.sent_ms, turn.end_ms = heard, sent, turn.start_ms + heard
+            elif not all_turns:
+                continue
+            effects.append(do.Write(self.record.row(turn)))
+        return effects
