@@ -1,0 +1,182 @@
+"""Words on the phone's wire: Twilio Media Streams JSON, both ways.
+
+Inbound every number inside an envelope is a string (but for `mediaFormat`), and any size of payload may come. Outbound exactly
+the documented keys, because the carrier drops a message that has one more (warning 31951), and audio in whole 160-byte
+multiples. Source: Twilio, Media Streams WebSocket messages; errors 31950, 31951.
+"""
+
+import base64
+import binascii
+from typing import Annotated
+
+import msgspec
+
+from app.core import events as ev
+from app.errors import PeerError
+
+FRAME = 160
+"""Bytes of 20 ms: g711 u-law, 8 kHz mono."""
+SILENCE = b"\xff"
+ENCODING = "audio/x-mulaw"
+
+
+class Media(msgspec.Struct, frozen=True):
+    """Caller audio. `payload` is base64 of u-law, as it came."""
+
+    payload: str
+
+
+class _Payload(msgspec.Struct):
+    payload: str
+    track: str = "inbound"
+
+
+class _Media(msgspec.Struct, tag_field="event", tag="media"):
+    media: _Payload
+
+
+class _Format(msgspec.Struct, rename="camel"):
+    encoding: str = ENCODING
+    sample_rate: int | str = 8000
+    channels: int | str = 1
+
+
+class _Start(msgspec.Struct, rename="camel"):
+    stream_sid: Annotated[str, msgspec.Meta(min_length=1)]
+    call_sid: Annotated[str, msgspec.Meta(min_length=1)]
+    account_sid: str
+    media_format: _Format = msgspec.field(default_factory=_Format)
+    custom_parameters: dict[str, str] = {}
+
+
+class _StartMessage(msgspec.Struct, tag_field="event", tag="start"):
+    start: _Start
+
+
+class _Mark(msgspec.Struct):
+    name: str
+
+
+class _MarkMessage(msgspec.Struct, tag_field="event", tag="mark"):
+    mark: _Mark
+
+
+class _Dtmf(msgspec.Struct):
+    digit: Annotated[str, msgspec.Meta(pattern="^[0-9*#A-D]$")]
+
+
+class _DtmfMessage(msgspec.Struct, tag_field="event", tag="dtmf"):
+    dtmf: _Dtmf
+
+
+class _Stop(msgspec.Struct, tag_field="event", tag="stop"):
+    pass
+
+
+class _Connected(msgspec.Struct, tag_field="event", tag="connected"):
+    pass
+
+
+class _Head(msgspec.Struct):
+    event: str
+
+
+_DECODER = msgspec.json.Decoder(_Media | _StartMessage | _MarkMessage | _DtmfMessage | _Stop | _Connected)
+_HEAD = msgspec.json.Decoder(_Head)
+_KNOWN = frozenset({"media", "start", "mark", "dtmf", "stop", "connected"})
+
+
+def parse(text: bytes | str) -> Media | ev.Event | None:
+    """One message of the carrier's. None for one that tells us nothing (`connected`, unknown events).
+
+    Raises PeerError for what is not JSON, or is a known event without its fields.
+    """
+    try:
+        message = _DECODER.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        _refuse_if_known(text, wrong)
+        return None
+    match message:
+        case _Media(media=media):
+            return Media(media.payload) if media.track in ("inbound", "inbound_track") else None
+        case _MarkMessage(mark=mark):
+            return ev.MarkReached(mark.name)
+        case _DtmfMessage(dtmf=dtmf):
+            return ev.KeyPressed(dtmf.digit)
+        case _StartMessage(start=start):
+            return ev.StreamStarted(
+                stream_sid=start.stream_sid,
+                call_sid=start.call_sid,
+                account_sid=start.account_sid,
+                encoding=f"{start.media_format.encoding};rate={start.media_format.sample_rate}",
+                parameters=start.custom_parameters,
+            )
+        case _Stop():
+            return ev.CallerLeft("stop")
+    return None
+
+
+def _refuse_if_known(text: bytes | str, wrong: Exception) -> None:
+    """New kinds of message may appear without notice and are passed over; a known kind with wrong fields is a fault."""
+    try:
+        event = _HEAD.decode(text).event
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise PeerError(f"expected a Media Streams message (a JSON object with an event), got: {wrong}") from wrong
+    if event in _KNOWN:
+        raise PeerError(f"a Media Streams {event!r} message is not as documented: {wrong}") from wrong
+
+
+def media(stream_sid: str, payload: str) -> bytes:
+    """Audio for the caller. payload: base64 of u-law, a whole multiple of 160 bytes."""
+    return b'{"event":"media","streamSid":%b,"media":{"payload":"%b"}}' % (
+        msgspec.json.encode(stream_sid),
+        payload.encode(),
+    )
+
+
+def mark(stream_sid: str, name: str) -> bytes:
+    """A mark, which comes back once everything before it was played or cleared."""
+    return msgspec.json.encode({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
+
+
+def clear(stream_sid: str) -> bytes:
+    """Throw away everything that was not played yet."""
+    return msgspec.json.encode({"event": "clear", "streamSid": stream_sid})
+
+
+class Framer:
+    """Cuts model audio into whole 20 ms frames. A delta of whole frames with nothing carried passes as text, undecoded."""
+
+    def __init__(self) -> None:
+        self.carried = b""
+
+    def push(self, payload: str) -> tuple[str, int]:
+        """One delta's base64 to what can be sent now: (base64 of whole frames, their bytes). Raises PeerError."""
+        size = decoded_size(payload)
+        if not self.carried and size % FRAME == 0:
+            return payload, size
+        try:
+            audio = self.carried + base64.b64decode(payload, validate=True)
+        except (binascii.Error, ValueError) as wrong:
+            raise PeerError(f"expected base64 audio, got {payload[:20]!r}...: {wrong}") from wrong
+        whole = len(audio) - len(audio) % FRAME
+        self.carried = audio[whole:]
+        return base64.b64encode(audio[:whole]).decode(), whole
+
+    def flush(self) -> tuple[str, int, int]:
+        """What is left of an item, padded with silence: (base64, its bytes of audio, bytes of padding); empty if nothing."""
+        if not self.carried:
+            return "", 0, 0
+        audio, self.carried = self.carried, b""
+        padding = FRAME - len(audio)
+        return base64.b64encode(audio + SILENCE * padding).decode(), len(audio), padding
+
+    def drop(self) -> None:
+        """Forget what is carried: it was cleared."""
+        self.carried = b""
+
+
+def decoded_size(payload: str) -> int:
+    """Bytes that a base64 text stands for, without decoding it."""
+    padding = 2 if payload.endswith("==") else 1 if payload.endswith("=") else 0
+    return len(payload) // 4 * 3 - padding
