@@ -1,0 +1,257 @@
+"""A rehearsal script: a call as a TOML file that a person can read and edit.
+
+Who says what, which tools are called, and what must come of it.
+
+Every string of a turn is a Jinja2 template over the script's [vars] and the answers that earlier tools gave (`save`), with
+the filters `weekday` (2026-12-01 -> Tuesday), `time` (09:15 -> nine fifteen) and `spell` (BAKER -> B, A, K, E, R).
+A value of [vars] like "next tuesday", "tomorrow", "today" or "in 3 days" becomes an ISO date; anything else is kept as text.
+"""
+
+import re
+import tomllib
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2.sandbox import SandboxedEnvironment
+
+from app.errors import SetupError
+from app.office import WEEKDAYS
+
+SCRIPTS = Path(__file__).parent / "scripts"
+HOURS = ("twelve", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
+ONES = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+TENS = ("", "", "twenty", "thirty", "forty", "fifty")
+
+T = TypeVar("T")
+Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
+Keys = Annotated[str, msgspec.Meta(pattern="^[0-9*#]*$")]
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file: what it does not know, it refuses."""
+
+
+class Caller(_Table, frozen=True, kw_only=True):
+    """Who calls: an E.164 number, and the voice that says the caller's lines."""
+
+    number: Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{4,14}$")]
+    voice: str = "anna"
+
+
+class Carrier(_Table, frozen=True, kw_only=True):
+    """What the telephone network does: what becomes of each <Dial>, in order."""
+
+    dial: list[str] = []
+
+
+class ToolUse(_Table, frozen=True, kw_only=True):
+    """A tool that the agent calls. `save`: the name that its JSON answer gets in later templates."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+    save: str = ""
+    agent_if_error: str = ""
+
+
+class Turn(_Table, frozen=True, kw_only=True):
+    """One exchange: the caller speaks (`caller`) or presses (`keys`), the agent answers. With neither it opens a stream.
+
+    cuts_in_after_ms: the caller starts once that much of what the agent is saying was heard.
+    preamble: said in the same response as the tool calls; `agent`: said once their answers are in, or at once.
+    waits_ms: the caller's extra pause before speaking.
+    """
+
+    caller: str = ""
+    keys: Keys = ""
+    cuts_in_after_ms: Milliseconds | None = None
+    hangs_up_after_ms: Milliseconds | None = None
+    waits_ms: Milliseconds = 0
+    preamble: str = ""
+    tools: list[ToolUse] = []
+    agent: str = ""
+
+    @property
+    def opening(self) -> bool:
+        """True if the agent speaks first here: the n-th session of a call takes the n-th opening."""
+        return not (self.caller or self.keys or self.hangs_up_after_ms is not None)
+
+
+class Outcome(_Table, frozen=True, kw_only=True):
+    """The outcome that must be on record; of its fields, those named here."""
+
+    kind: str
+    valid: bool = True
+    fields: dict[str, Any] = {}
+
+
+class Expect(_Table, frozen=True, kw_only=True):
+    """What must hold after the call; what is left out is not looked at.
+
+    tools: "name:status" of every tool call, in order. cut_short: which of the agent's turns (from 0) the caller cut into.
+    dials: how many times a person was dialled.
+    """
+
+    ended_by: str | None = None
+    outcome: Outcome | None = None
+    tools: list[str] | None = None
+    cut_short: list[int] | None = None
+    dials: int | None = None
+
+
+class Script(_Table, frozen=True, kw_only=True):
+    """A whole rehearsal."""
+
+    title: str
+    mode: str
+    caller: Caller
+    carrier: Carrier = Carrier()
+    vars: dict[str, str] = {}
+    turn: list[Turn]
+    expect: Expect = Expect()
+
+    def variables(self, today: date) -> dict[str, Any]:
+        """[vars] on a day, as the business's zone has it."""
+        return {name: resolve_day(value, today) for name, value in self.vars.items()}
+
+    @property
+    def openings(self) -> list[int]:
+        """Indices of the turns that open a stream, in order."""
+        return [n for n, turn in enumerate(self.turn) if turn.opening]
+
+
+def load(path: Path) -> Script:
+    """Read a script. Raises SetupError that names the file, the turn and the key."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SetupError(f"{path}: expected a rehearsal script in TOML, got: {error}") from error
+    return parse(data, str(path))
+
+
+def parse(data: object, source: str) -> Script:
+    """Check a script that was read already. `source` names it in errors. Raises SetupError."""
+    turns = data.get("turn") if isinstance(data, dict) else None
+    for n, turn in enumerate(turns if isinstance(turns, list) else [], 1):
+        _convert(turn, Turn, f"{source}: turn {n}")
+    script = _convert(data, Script, source)
+    if not script.turn:
+        raise SetupError(f"{source}: expected at least one [[turn]], got none")
+    known = set(script.vars)
+    for n, turn in enumerate(script.turn, 1):
+        _check(turn, known, f"{source}: turn {n}")
+    return script
+
+
+def shipped() -> dict[str, Path]:
+    """The scripts that come with the product, by name."""
+    return {path.stem: path for path in sorted(SCRIPTS.glob("*.toml"))}
+
+
+def render(text: str, variables: dict[str, Any]) -> str:
+    """Fill in a template. Raises SetupError if it needs what is not known (yet) or a filter cannot take its value."""
+    try:
+        return ENVIRONMENT.from_string(text).render(variables)
+    except (TemplateError, ValueError, TypeError) as error:
+        raise SetupError(
+            f"cannot fill in {text!r}: {error}; known: {', '.join(sorted(variables)) or 'nothing'}"
+        ) from error
+
+
+def render_all(value: Any, variables: dict[str, Any]) -> Any:
+    """Fill in every string within a value from TOML or JSON; the rest is kept."""
+    match value:
+        case str():
+            return render(value, variables)
+        case dict():
+            return {key: render_all(part, variables) for key, part in value.items()}
+        case list():
+            return [render_all(part, variables) for part in value]
+    return value
+
+
+def resolve_day(text: str, today: date) -> str:
+    """ISO date of "today", "tomorrow", "next friday" (the first after today) or "in 3 days"; other text as it is."""
+    words = text.lower().split()
+    match words:
+        case ["today"]:
+            return today.isoformat()
+        case ["tomorrow"]:
+            return (today + timedelta(days=1)).isoformat()
+        case ["next", day] if day in WEEKDAYS:
+            return (today + timedelta(days=(WEEKDAYS.index(day) - today.weekday() - 1) % 7 + 1)).isoformat()
+        case ["in", count, "day" | "days"] if count.isdecimal():
+            return (today + timedelta(days=int(count))).isoformat()
+    return text
+
+
+def spoken_weekday(value: str | date) -> str:
+    """Filter `weekday`: the name of the day of an ISO date or time."""
+    day = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return WEEKDAYS[day.weekday()].capitalize()
+
+
+def spoken_time(value: str | time | datetime) -> str:
+    """Filter `time`: how one says the time of day of an ISO time or date with time: "ten thirty", "nine o'clock"."""
+    if isinstance(value, str):
+        value = (
+            time.fromisoformat(value) if re.fullmatch(r"\d\d:\d\d(:\d\d)?", value) else datetime.fromisoformat(value)
+        )
+    hour, minute = HOURS[value.hour % 12], value.minute
+    if minute == 0:
+        return f"{hour} o'clock"
+    if minute < 10:
+        return f"{hour} oh {ONES[minute]}"
+    if minute < 20:
+        return f"{hour} {TEENS[minute - 10]}"
+    return f"{hour} {TENS[minute // 10]}" + (f"-{ONES[minute % 10]}" if minute % 10 else "")
+
+
+def spell(value: str) -> str:
+    """Filter `spell`: letter by letter."""
+    return ", ".join(letter.upper() for letter in value if letter.isalnum())
+
+
+def _convert(data: object, kind: type[T], source: str) -> T:
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise SetupError(f"{source}: {error}") from error
+
+
+def _check(turn: Turn, known: set[str], source: str) -> None:
+    """Refuse what would only show in the middle of a call: bad templates, names that nobody sets, words nobody says."""
+    if turn.preamble and not turn.tools:
+        raise SetupError(f"{source}: `preamble` goes with `tools`, and there are none; use `agent`")
+    if turn.opening and not (turn.agent or turn.tools):
+        raise SetupError(f"{source}: expected one of `caller`, `keys`, `agent`, `tools`, got none of them")
+    if turn.opening and turn.cuts_in_after_ms is not None:
+        raise SetupError(f"{source}: `cuts_in_after_ms` needs what the caller says (`caller`) or presses (`keys`)")
+    _check_names([turn.caller, turn.preamble, *(use.arguments for use in turn.tools)], known, source)
+    known |= {use.save for use in turn.tools if use.save}
+    _check_names([turn.agent, *(use.agent_if_error for use in turn.tools)], known, source)
+
+
+def _check_names(value: Any, known: set[str], source: str) -> None:
+    match value:
+        case str():
+            try:
+                wanted = meta.find_undeclared_variables(ENVIRONMENT.parse(value))
+            except TemplateError as error:
+                raise SetupError(f"{source}: {value!r} is no template: {error}") from error
+            if missing := wanted - known:
+                raise SetupError(
+                    f"{source}: {value!r} needs {', '.join(sorted(missing))}, which neither [vars] nor an earlier `save` sets"
+                )
+        case dict():
+            _check_names(list(value.values()), known, source)
+        case list():
+            for part in value:
+                _check_names(part, known, source)
+
+
+ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined)
+ENVIRONMENT.filters.update(weekday=spoken_weekday, time=spoken_time, spell=spell)
