@@ -1,0 +1,78 @@
+"""What the journal writes for each row of a call: the statement by type of row, and the values by column.
+
+Every statement is keyed so that the same row may be written again, and suits `executemany`, which runs it row by row in order.
+"""
+
+import random
+import time
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Executable, Table
+from sqlalchemy.dialects.postgresql import Insert, insert
+
+from app.adapters.tables import call_outcomes, calls, debug_events, milestones, tool_calls, turns
+from app.core.record import CallEnded, CallStarted, DebugEvent, Milestone, Outcome, Row, ToolCall, Turn
+
+
+class Entry(NamedTuple):
+    """A row on its way to a table."""
+
+    kind: type[Row]
+    values: dict[str, Any]
+
+
+class Entries:
+    """Makes entries. Debug events have no key of their own: each gets one here, in the order they come."""
+
+    def __init__(self) -> None:
+        self._writer = random.SystemRandom().getrandbits(64)
+        self._next = time.time_ns()
+
+    def of(self, row: Row) -> Entry:
+        """The entry of a row. TypeError: not a row of app/core/record.py."""
+        kind = type(row)
+        if kind not in WRITING_ORDER:
+            raise TypeError(f"expected a row of a call, got {kind.__name__}")
+        values = msgspec.structs.asdict(row)
+        if kind is DebugEvent:
+            self._next += 1
+            values["id"] = UUID(int=self._next << 64 | self._writer)
+        elif kind is CallEnded:
+            values |= UNKNOWN_CALL | {"started_at": values["ended_at"]}
+        return Entry(kind, values)
+
+
+UNKNOWN_CALL = {"mode": "", "direction": "", "from_number": "", "to_number": "", "version": ""}
+"""For an end whose start was lost: the call is still in the books, and its start fills this in if it comes after all."""
+
+STARTED = ("mode", "direction", "from_number", "to_number", "started_at", "version")
+ENDED = ("ended_at", "outcome", "cost_usd", "greeting_path", "greeting_ms")
+
+
+def _put(table: Table, *columns: str) -> Insert:
+    """Insert, or set these columns of the row that is there; all but the key if none are named."""
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    names = columns or [column.name for column in table.columns if column.name not in keys]
+    return statement.on_conflict_do_update(index_elements=keys, set_={name: statement.excluded[name] for name in names})
+
+
+def _start() -> Insert:
+    statement = insert(calls)
+    return statement.on_conflict_do_update(
+        index_elements=["call_sid"], set_={name: statement.excluded[name] for name in STARTED}, where=calls.c.mode == ""
+    )
+
+
+WRITING_ORDER: dict[type[Row], Executable] = {
+    CallStarted: _start(),
+    Milestone: insert(milestones).on_conflict_do_nothing(),
+    Turn: _put(turns),
+    ToolCall: _put(tool_calls),
+    Outcome: _put(call_outcomes),
+    CallEnded: _put(calls, *ENDED),
+    DebugEvent: insert(debug_events).on_conflict_do_nothing(),
+}
+"""The statement for each type of row, in the order in which a batch is written: a call starts before it ends."""

@@ -1,0 +1,97 @@
+"""Reads the books: one call and what happened in it, as rows that were kept. Nothing here writes but the retention."""
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Table, delete, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.adapters.tables import call_outcomes, calls, debug_events, milestones, tool_calls, turns
+from app.core.record import Milestone, Outcome, ToolCall, Turn
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `calls`; all that comes with the end is None while the call lasts.
+
+    mode, direction and the numbers are empty if only the call's end reached the books.
+    """
+
+    call_sid: str
+    mode: str
+    direction: str
+    from_number: str
+    to_number: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    cost_usd: float | None
+    greeting_path: str | None
+    greeting_ms: int | None
+    version: str
+
+
+class CallStore:
+    """The read side of the books. Rows show up here a moment after they happened: `Journal.flush` waits for them."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def call(self, call_sid: str) -> Call | None:
+        """One call; None if the books do not know it."""
+        return _first(await self._rows(calls, Call, calls.c.call_sid == call_sid))
+
+    async def latest_call(self, from_number: str, since: datetime) -> Call | None:
+        """The call from a number that started last, at `since` (aware) or later."""
+        return _first(
+            await self._rows(
+                calls,
+                Call,
+                calls.c.from_number == from_number,
+                calls.c.started_at >= since,
+                order=(calls.c.started_at.desc(),),
+                limit=1,
+            )
+        )
+
+    async def turns(self, call_sid: str) -> list[Turn]:
+        """What was said, in the order in which it began."""
+        return await self._rows(turns, Turn, turns.c.call_sid == call_sid, order=(turns.c.seq,))
+
+    async def tool_calls(self, call_sid: str) -> list[ToolCall]:
+        """What the model did, in the order in which it began."""
+        return await self._rows(tool_calls, ToolCall, tool_calls.c.call_sid == call_sid, order=(tool_calls.c.seq,))
+
+    async def milestones(self, call_sid: str) -> list[Milestone]:
+        """The named moments of a call, earliest first."""
+        return await self._rows(
+            milestones, Milestone, milestones.c.call_sid == call_sid, order=(milestones.c.at, milestones.c.name)
+        )
+
+    async def outcome(self, call_sid: str) -> Outcome | None:
+        """What came of the call; None if it has no outcome, or not yet."""
+        return _first(await self._rows(call_outcomes, Outcome, call_outcomes.c.call_sid == call_sid))
+
+    async def forget_debug_events(self, before: datetime) -> int:
+        """Delete raw events older than `before` (aware); how many."""
+        async with self._engine.begin() as connection:
+            return (await connection.execute(delete(debug_events).where(debug_events.c.at < before))).rowcount
+
+    async def _rows(
+        self,
+        table: Table,
+        kind: type[T],
+        *where: ColumnElement[bool],
+        order: tuple[ColumnElement[Any], ...] = (),
+        limit: int | None = None,
+    ) -> list[T]:
+        query = select(table).where(*where).order_by(*order).limit(limit)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [msgspec.convert(row, kind, from_attributes=True) for row in rows]
+
+
+def _first(rows: list[T]) -> T | None:
+    return rows[0] if rows else None

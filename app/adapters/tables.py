@@ -1,0 +1,168 @@
+"""The tables of the books (calls and what happened in them) and of the built-in business (bookings, messages).
+
+Rows of one call share its `call_sid`, without foreign keys: a row is never refused because a neighbour came late or was
+lost. Everything is keyed so that writing the same row twice leaves one. docs/05-books.md tells what each column holds.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator
+
+REVISIONS = ("0001", "0002")
+"""Every revision in migrations/versions, oldest first: lets a ready server know its schema without loading Alembic."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    }
+)
+
+
+def storable(words: str) -> str:
+    """The same text without what Postgres refuses in any text: NUL characters and halves of surrogate pairs."""
+    if "\x00" in words:
+        words = words.replace("\x00", "")
+    if not words.isascii():
+        words = words.encode("utf-8", "replace").decode()
+    return words
+
+
+class Words(TypeDecorator[str]):
+    """Text from outside: a caller, a model, a backend. Made storable wherever it is bound."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Source: PostgreSQL manual, "Character Types": the character with code zero cannot be stored."""
+        return storable(value) if isinstance(value, str) else value
+
+
+def _moment() -> DateTime:
+    return DateTime(timezone=True)
+
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("mode", Words, nullable=False),
+    Column("direction", Words, nullable=False),
+    Column("from_number", Words, nullable=False),
+    Column("to_number", Words, nullable=False),
+    Column("started_at", _moment(), nullable=False),
+    Column("ended_at", _moment()),
+    Column("outcome", Words),
+    Column("cost_usd", Numeric(12, 6, asdecimal=False)),
+    Column("greeting_path", Words),
+    Column("greeting_ms", Integer),
+    Column("version", Words, nullable=False),
+    Index(None, "started_at"),
+    Index(None, "from_number", "started_at"),
+    Index("ix_calls_open", "started_at", postgresql_where=text("ended_at IS NULL")),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("who", Words, nullable=False),
+    Column("generated_text", Words, nullable=False),
+    Column("heard_text", Words, nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+)
+
+tool_calls = Table(
+    "tool_calls",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("name", Words, nullable=False),
+    Column("arguments", Words, nullable=False),
+    Column("result", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("ms", Integer, nullable=False),
+)
+
+milestones = Table(
+    "milestones",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("name", Words, primary_key=True),
+    Column("at", _moment(), primary_key=True),
+    Index(None, "name", "at"),
+)
+
+call_outcomes = Table(
+    "call_outcomes",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
+    Column("fields", JSONB, nullable=False),
+    Column("valid", Boolean, nullable=False),
+)
+
+debug_events = Table(
+    "debug_events",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("call_sid", Words, nullable=False),
+    Column("at", _moment(), nullable=False),
+    Column("source", Words, nullable=False),
+    Column("event", JSONB, nullable=False),
+    Index(None, "call_sid", "at"),
+    Index(None, "at"),
+)
+
+bookings = Table(
+    "bookings",
+    metadata,
+    Column("reference", Words, primary_key=True),
+    Column("key", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("start", DateTime(timezone=False), nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("phone", Words, nullable=False),
+    Column("created_at", _moment(), nullable=False, server_default=func.now()),
+    Column("cancelled_at", _moment()),
+    Column("cancel_key", Words),
+    UniqueConstraint("key"),
+    UniqueConstraint("cancel_key"),
+    Index("uq_bookings_start_kept", "start", unique=True, postgresql_where=text("cancelled_at IS NULL")),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("reference", Words, primary_key=True),
+    Column("key", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("phone", Words, nullable=False),
+    Column("created_at", _moment(), nullable=False, server_default=func.now()),
+    UniqueConstraint("key"),
+    Index(None, "created_at"),
+)

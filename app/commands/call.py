@@ -1,0 +1,216 @@
+"""`./offhook call`: phones the running product by a script, or starts one for it, and prints the talk as it happens."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from app import settings as all_settings
+from app.adapters.database import make_engine
+from app.adapters.store import CallStore
+from app.commands.serve import Running
+from app.core.record import ToolCall, Turn
+from app.errors import SetupError
+from app.main import kept_secret
+from app.settings import ROOT, Settings
+from app.sim import script as scripts
+from app.sim.carrier import ACCOUNT_SID
+from app.sim.rehearsal import Report, Target, Watcher, rehearse
+
+START_SECONDS = 30.0
+
+
+def call(*, script: str | None, mode: str | None, to: str | None, every: bool, as_json: bool) -> int:
+    """Run one script, or all. 0 only if every expectation of every script holds."""
+    chosen = _chosen(script, every=every)
+    return asyncio.run(_call(chosen, mode or "", to, as_json=as_json))
+
+
+def _chosen(name: str | None, *, every: bool) -> dict[str, scripts.Script]:
+    shipped = scripts.shipped()
+    if every:
+        return {name: scripts.load(path) for name, path in shipped.items()}
+    if name is None:
+        raise SetupError(f"expected the name or path of a script, or --all; shipped: {', '.join(shipped)}")
+    path = shipped.get(name) or Path(name)
+    if not path.exists():
+        raise SetupError(f"expected a script, found none called {name!r}; shipped: {', '.join(shipped)}")
+    return {path.stem: scripts.load(path)}
+
+
+async def _call(chosen: dict[str, scripts.Script], mode: str, to: str | None, *, as_json: bool) -> int:
+    settings = all_settings.load()
+    good = True
+    async with contextlib.AsyncExitStack() as stack:
+        target, database = await _target(settings, to, stack, quiet=as_json)
+        store = None
+        if database:
+            engine = make_engine(database)
+            stack.push_async_callback(engine.dispose)
+            store = CallStore(engine)
+        today = settings.office.now(datetime.now(UTC)).date()
+        for name, script in chosen.items():
+            printer = None if as_json else Printer(script)
+            report = await rehearse(name, script, target, today=today, store=store, watcher=printer, mode=mode)
+            print(msgspec.json.encode(report).decode() if printer is None else printer.summary(report), flush=True)
+            good = good and report.ok
+    return 0 if good else 1
+
+
+async def _target(
+    settings: Settings, to: str | None, stack: contextlib.AsyncExitStack, *, quiet: bool
+) -> tuple[Target, str]:
+    """The server to call and its database: the one at `to`, this checkout's running one, or one started for the call."""
+    if to is not None:
+        if not settings.twilio_auth_tokens:
+            raise SetupError(f"expected TWILIO_AUTH_TOKEN to sign calls to {to}, found none in the environment or .env")
+        return _aim(to, to, settings.twilio_auth_tokens[0], settings.twilio_account_sid), ""
+    found = find_running(settings.data)
+    running, data = (found, settings.data) if found else await stack.enter_async_context(started_server(quiet=quiet))
+    token = settings.twilio_auth_tokens[0] if settings.twilio_auth_tokens else kept_secret(data, "twilio_auth_token")
+    return _aim(
+        running.url, running.public_url, token, settings.twilio_account_sid, running.model
+    ), running.database_url
+
+
+def _aim(url: str, public_url: str, token: str, account_sid: str, model: str = "") -> Target:
+    return Target(
+        url=url.rstrip("/"),
+        public_url=public_url.rstrip("/"),
+        auth_token=token,
+        account_sid=account_sid or ACCOUNT_SID,
+        model=model,
+    )
+
+
+def find_running(data: Path) -> Running | None:
+    """What a live server of this data folder left there; None if there is none."""
+    try:
+        running = msgspec.json.decode((data / "serve.json").read_bytes(), type=Running)
+        with urllib.request.urlopen(running.url + "/healthz", timeout=2) as answer:  # noqa: S310  loopback, written by serve
+            return running if answer.status == 200 else None
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+@contextlib.asynccontextmanager
+async def started_server(*, quiet: bool = False, **environment: str) -> AsyncIterator[tuple[Running, Path]]:
+    """A server of our own on a free port, with a data folder of its own; both are gone afterwards."""
+    data = Path(tempfile.mkdtemp(prefix="offhook-call-"))
+    log_path = data / "serve.log"
+    variables = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OFFHOOK_DATA": str(data),
+        "HOST": "127.0.0.1",
+        "PORT": str(free_port()),
+        "PUBLIC_URL": "",
+        "DATABASE_URL": "",
+        **environment,
+    }
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(  # noqa: ASYNC220  our own interpreter and module
+            [sys.executable, "-m", "app.cli", "serve"],
+            env=variables,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while (running := await asyncio.to_thread(find_running, data)) is None:
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = "\n".join(log_path.read_text(errors="replace").splitlines()[-5:])
+                raise SetupError(f"expected a server to call, but it did not start:\n{tail}")
+            await asyncio.sleep(0.05)
+        if not quiet:
+            print(f"started a server for this call on {running.url}", file=sys.stderr)
+        yield running, data
+    finally:
+        process.terminate()
+        try:
+            await asyncio.to_thread(process.wait, 10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Printer(Watcher):
+    """Prints the talk as it happens, then a summary."""
+
+    def __init__(self, script: scripts.Script) -> None:
+        self.shown = 0
+        self.tools = 0
+        print(f"\n{script.title} ({script.mode})")
+
+    def turn(self, turn: Turn) -> None:
+        """One settled turn: when, who, what was heard, and what was generated if that is more."""
+        self.shown += 1
+        print(_line(turn), flush=True)
+
+    def tool(self, tool: ToolCall) -> None:
+        """One tool call with its answer."""
+        self.tools += 1
+        print(
+            f"{'':>16}  > {tool.name}({tool.arguments}) = {tool.status} in {tool.ms} ms: {_short(tool.result)}",
+            flush=True,
+        )
+
+    def summary(self, report: Report) -> str:
+        """Turns that were settled at the end, the outcome, the latencies and the verdict."""
+        for turn in report.turns[self.shown :]:
+            self.turn(turn)
+        for tool in report.tool_calls[self.tools :]:
+            self.tool(tool)
+        lines = ["", f"ended by: {report.ended_by}, after {report.seconds:g} s", *_figures(report)]
+        if report.outcome is not None:
+            valid = "" if report.outcome.valid else " (not valid)"
+            lines.append(f"outcome: {report.outcome.kind}{valid} {msgspec.json.encode(report.outcome.fields).decode()}")
+        if report.call is not None:
+            lines.append(
+                f"on record: {report.call_sid}, {len(report.turns)} turns, {len(report.tool_calls)} tool calls, "
+            )
+            lines[-1] += (
+                f"${report.call.cost_usd or 0:.4f}, greeting {report.call.greeting_path} {report.call.greeting_ms} ms"
+            )
+        lines += [f"FAULT: {fault}" for fault in report.faults] or ["all expectations hold"]
+        return "\n".join(lines)
+
+
+def _line(turn: Turn) -> str:
+    cut = "" if turn.heard_text == turn.generated_text else f"   [of: {turn.generated_text}]"
+    return f"{turn.start_ms:>7} {turn.end_ms:>7}  {turn.who:>6}: {turn.heard_text or '(nothing)'}{cut}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _figures(report: Report) -> list[str]:
+    """The latency table: as the caller's ear has it, in ms."""
+    rows = [("greeting: stream start to first sound", report.greeting_ms)]
+    for n, turnaround in enumerate(report.turnarounds, 1):
+        if turnaround.cut_ms is not None:
+            rows.append((f"caller's line {n}: barge-in, agent silent after", turnaround.cut_ms))
+        rows.append((f"caller's line {n}: last word to answer", turnaround.answered_ms))
+    return [f"  {what:<48} {'-' if ms is None else ms:>6} ms" for what, ms in rows]

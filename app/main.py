@@ -1,0 +1,218 @@
+"""The composition root: settings become parts, parts become a Starlette app. The only file that knows everyone."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from app import metrics, prompts, registry
+from app.adapters.business_http import HttpStore
+from app.adapters.business_pg import PgStore
+from app.adapters.database import check, make_engine
+from app.adapters.embedded_pg import EmbeddedPostgres
+from app.adapters.journal import Journal
+from app.adapters.model_link import Endpoint, ModelSession, Opening
+from app.adapters.twilio_rest import TwilioRest
+from app.adapters.warm import Warm
+from app.core.phases import Terms
+from app.core.record import CallInfo, DebugEvent
+from app.mode import Mode, Store
+from app.relay import debug_event
+from app.settings import Settings
+from app.sim.model import ModelServer
+from app.switchboard import Switchboard
+from app.web.guard import Guard
+from app.web.status import Status
+from app.web.voice import Voice
+from app.wire.dialects import SessionPlan
+
+log = structlog.get_logger()
+
+VERSION = "0.1.0"
+LAG_SECONDS = 0.5
+JOURNAL_SECONDS = 5.0
+
+
+class House:
+    """Everything of one process, joined. Made and used on one event loop."""
+
+    def __init__(
+        self, settings: Settings, engine: AsyncEngine, client: httpx.AsyncClient, endpoint: Endpoint, stand_in: str
+    ) -> None:
+        """stand_in: URL of the built-in model stand-in; empty if a real model answers."""
+        self.settings = settings
+        self.engine = engine
+        self.endpoint = endpoint
+        self.stand_in = stand_in
+        self.registry = registry.find(settings)
+        self.journal = Journal(engine)
+        self.store: Store = (
+            HttpStore(settings.business_api_base, client)
+            if settings.business_api_base
+            else PgStore(engine, settings.office)
+        )
+        tokens = settings.twilio_auth_tokens or (kept_secret(settings.data, "twilio_auth_token"),)
+        password = settings.operator_password or kept_secret(settings.data, "operator_password")
+        self.guard = Guard(settings, tokens, password)
+        redirector = None
+        if settings.twilio_account_sid:
+            redirector = TwilioRest(settings.twilio_api_base, settings.twilio_account_sid, tokens[0], client)
+        self.warm = Warm(self.session)
+        self.board = Switchboard(
+            office=settings.office,
+            modes=self.registry.modes,
+            journal=self.journal,
+            store=self.store,
+            warm=self.warm,
+            terms=self.terms,
+            max_calls=settings.max_calls,
+            next_url=settings.public_url + "/twilio/next",
+            redirector=redirector,
+            version=VERSION,
+        )
+
+    def terms(self, mode: Mode) -> Terms:
+        """What a call in a mode may take."""
+        return Terms(
+            model=mode.model or self.settings.realtime_model,
+            greets=bool(mode.opening),
+            first_audio_seconds=self.settings.first_audio_seconds,
+            dormant_seconds=self.settings.dormant_seconds,
+            max_seconds=self.settings.max_call_seconds,
+            max_cost_usd=self.settings.max_call_cost_usd,
+        )
+
+    def session(self, info: CallInfo, mode: Mode, opening: Opening | None) -> ModelSession:
+        """A session for a call, not dialled yet."""
+        office = self.settings.office
+        situation = prompts.Situation(caller=info.caller, dialled=info.dialled, now=office.now(datetime.now(UTC)))
+        instructions = prompts.render(mode, office, situation)
+        plan = SessionPlan(
+            instructions=instructions,
+            tools=[tool.wire() for tool in (mode.first_turn or mode.tools)],
+            voice=mode.voice,
+            turn_detection=mode.first_turn_detection,
+            transcription_model=self.settings.transcription_model,
+        )
+        if opening is None and mode.opening_instructions:  # they replace the prompt, so the whole prompt goes with them
+            opening = Opening(instructions=f"{instructions}\n\n{mode.opening}" if mode.opening else "")
+        return ModelSession(
+            self.endpoint,
+            mode.model or self.settings.realtime_model,
+            plan,
+            opening or Opening(text=mode.opening),
+            note=lambda text: self._note(info.call_sid, text),
+        )
+
+    def _note(self, call_sid: str, text: bytes) -> None:
+        event: DebugEvent | None = debug_event(call_sid, "model", text)
+        if event is not None:
+            self.journal.put(event)
+
+    def routes(self) -> list[BaseRoute]:
+        """All doors."""
+        voice = Voice(self.settings, self.board, self.guard, self.registry)
+        status = Status(self.settings, self.board, self.guard, self.stand_in)
+        return [*voice.routes(), *status.routes()]
+
+
+@contextlib.asynccontextmanager
+async def open_house(settings: Settings, database_url: str) -> AsyncIterator[House]:
+    """Everything started, in order; on leaving everything stopped, calls first. Raises SetupError."""
+    async with contextlib.AsyncExitStack() as stack:
+        engine = make_engine(database_url)
+        stack.push_async_callback(engine.dispose)
+        await check(engine)
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        stand_in = ""
+        if settings.stand_in:
+            server = ModelServer()
+            stand_in = await server.start()
+            stack.push_async_callback(server.close)
+            log.warning(
+                "NO MODEL KEY: the built-in stand-in answers calls, by its scripts only. Set OPENAI_API_KEY for a real one."
+            )
+        endpoint = Endpoint(
+            url=stand_in or settings.realtime_url,
+            key=settings.openai_api_key,
+            auth=settings.realtime_auth,
+            dialect=None if settings.realtime_dialect == "auto" else settings.realtime_dialect,
+        )
+        house = House(settings, engine, client, endpoint, stand_in)
+        writer = asyncio.create_task(house.journal.run(), name="journal")
+        lag = asyncio.create_task(_measure_lag(), name="loop lag")
+        metrics.journal_spooled.set_function(lambda: house.journal.pending)
+        try:
+            yield house
+        finally:
+            house.board.close_all()
+            house.warm.close()
+            lag.cancel()
+            await house.journal.close(JOURNAL_SECONDS)
+            writer.cancel()
+            await asyncio.gather(writer, lag, return_exceptions=True)
+
+
+def create_app(settings: Settings, database_url: str) -> Starlette:
+    """The whole app for any ASGI server that runs lifespans; its doors are there while its house is open."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_house(settings, database_url) as house:
+            app.state.house = house
+            app.router.routes[:] = house.routes()
+            yield
+
+    return Starlette(lifespan=lifespan)
+
+
+def open_database(settings: Settings) -> tuple[str, EmbeddedPostgres | None]:
+    """The database's URL, an embedded one started if none is configured. Call from the main thread. Raises SetupError."""
+    data_folder(settings.data)
+    if settings.database_url:
+        return settings.database_url, None
+    postgres = EmbeddedPostgres(settings.data)
+    url = postgres.start()
+    write_private(settings.data / "database.url", url + "\n")
+    return url, postgres
+
+
+def data_folder(folder: Path) -> Path:
+    """Make the data folder, for its owner alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
+def kept_secret(folder: Path, name: str) -> str:
+    """A random secret that stays the same over restarts: in the data folder, for its owner alone."""
+    path = data_folder(folder) / name
+    if not path.exists():
+        write_private(path, secrets.token_hex(16) + "\n")
+        log.warning("made a secret", what=name, where=str(path))
+    return path.read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    fresh = path.with_name(path.name + f".{secrets.token_hex(4)}")
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+async def _measure_lag() -> None:
+    """How late the loop comes back from a sleep."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_SECONDS
+        await asyncio.sleep(LAG_SECONDS)
+        metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))

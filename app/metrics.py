@@ -1,0 +1,20 @@
+"""The figures that a platform scrapes, under the names of the contract."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+HUMAN = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+calls_live = Gauge("offhook_calls_live", "Calls in progress")
+calls_total = Counter("offhook_calls_total", "Calls that are over", ["mode", "outcome", "door"])
+greeting_seconds = Histogram("offhook_greeting_seconds", "Stream start to first audio sent", ["path"], buckets=HUMAN)
+turn_seconds = Histogram("offhook_turn_seconds", "Caller stopped to first audio sent", buckets=HUMAN)
+bargein_seconds = Histogram("offhook_bargein_seconds", "speech_started to clear sent", buckets=QUICK)
+relay_seconds = Histogram(
+    "offhook_relay_seconds", "One message through the relay (sampled)", ["direction"], buckets=QUICK
+)
+tool_seconds = Histogram("offhook_tool_seconds", "Tool calls", ["tool", "result"], buckets=HUMAN)
+model_reconnects_total = Counter("offhook_model_reconnects_total", "Model sessions opened again during a call")
+journal_spooled = Gauge("offhook_journal_spooled", "Rows that wait to be written to the database")
+loop_lag_seconds = Gauge("offhook_loop_lag_seconds", "How late the event loop runs")
+cost_usd_total = Counter("offhook_cost_usd_total", "Model cost", ["mode"])

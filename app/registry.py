@@ -1,0 +1,78 @@
+"""The registry: finds every mode in `modes/`, checks them all, and says which one answers a call."""
+
+import importlib
+import pkgutil
+import re
+from datetime import UTC, datetime
+from types import ModuleType
+
+import structlog
+
+from app import prompts
+from app.errors import SetupError
+from app.mode import Mode
+from app.office import Office
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+TOOL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
+
+
+class Registry:
+    """All modes by name, all of them sound."""
+
+    def __init__(self, modes: dict[str, Mode], settings: Settings) -> None:
+        self.modes = modes
+        self.settings = settings
+
+    def mode_for(self, wanted: str, dialled: str) -> Mode:
+        """`?mode=` in the configured URL, else by the dialled number, else the default. A caller never hears an error."""
+        name = wanted or self.settings.numbers.get(dialled, "")
+        if name and name not in self.modes:
+            log.warning("unknown mode", wanted=name, known=sorted(self.modes), taken=self.settings.default_mode)
+        return self.modes.get(name) or self.modes[self.settings.default_mode]
+
+
+def find(settings: Settings, package: ModuleType | None = None) -> Registry:
+    """Import and check everything in `modes/`. Raises SetupError with all faults of all modes at once."""
+    package = package or importlib.import_module("modes")
+    modes: dict[str, Mode] = {}
+    faults: list[str] = []
+    for found in pkgutil.iter_modules(package.__path__):
+        name = found.name
+        try:
+            mode = getattr(importlib.import_module(f"{package.__name__}.{name}"), "mode", None)
+        except Exception as wrong:  # whatever a mode's file does wrong belongs into the report
+            faults.append(f"modes/{name}: cannot be imported: {type(wrong).__name__}: {wrong}")
+            continue
+        if not isinstance(mode, Mode):
+            faults.append(f"modes/{name}: expected a line `mode = Mode(...)`, found {type(mode).__name__}")
+            continue
+        faults += check(name, mode, settings.office)
+        modes[name] = mode
+    for where, name in {"calls.default_mode": settings.default_mode, **settings.numbers}.items():
+        if name not in modes:
+            faults.append(
+                f"offhook.toml: {where}: expected one of {', '.join(sorted(modes)) or 'no mode at all'}, got {name!r}"
+            )
+    if faults:
+        raise SetupError("the modes cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
+    return Registry(modes, settings)
+
+
+def check(file: str, mode: Mode, office: Office) -> list[str]:
+    """Everything wrong with one mode, as sentences."""
+    faults = prompts.check(mode, office, datetime.now(UTC))
+    if mode.name != file:
+        faults.append(f"modes/{file}: expected name={file!r}, as the file is called, got {mode.name!r}")
+    names = [tool.name for tool in mode.tools]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        faults.append(f"mode {mode.name!r}: the tool {name!r} is listed twice")
+    for tool in mode.first_turn:
+        if tool.name not in names:
+            faults.append(f"mode {mode.name!r}: the first turn's tool {tool.name!r} is not among its tools")
+    for name in names:
+        if not TOOL_NAME.fullmatch(name):
+            faults.append(f"mode {mode.name!r}: expected a tool name of letters, digits, _ and -, got {name!r}")
+    return faults

@@ -1,0 +1,388 @@
+"""The shell that drives one call's stream: two links call it with what they hear; it asks the machine and does what it says.
+
+Audio takes the straight lane: read, one flag, write. Nothing on it is awaited, queued, locked, decoded or logged. Everything
+else becomes an event for the machine, and its effects are carried out at once; slow work (tools) runs in a task of the call
+and comes back as an event. No exception leaves a link's callback: a fault of ours ends this call by the one door, and no other.
+"""
+
+import asyncio
+import base64
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
+import structlog
+
+from app import metrics
+from app.adapters.journal import Journal
+from app.adapters.link import Link
+from app.adapters.model_link import ModelSession
+from app.clips import clip
+from app.core import effects as do
+from app.core import events as ev
+from app.core.machine import CallMachine
+from app.core.phases import Phase
+from app.core.record import DebugEvent
+from app.errors import LinkClogged, LinkClosed, PeerError
+from app.mode import Mode
+from app.toolbox import Toolbox
+from app.wire import realtime, twilio
+from app.wire.realtime import AudioDelta
+from app.wire.twilio import Framer, Media
+
+log = structlog.get_logger()
+
+KEPT_MS = 10_000
+"""Caller audio that is kept while the model is not ready: the newest ten seconds."""
+DEAD_STREAM_SECONDS = 10.0
+SAMPLE = 64
+"""One message in so many is timed."""
+
+
+class Household(Protocol):
+    """Who the relay reports to: the switchboard's side of this call."""
+
+    def remember(self, effect: do.PutThrough | do.HangUp | do.Apologise | do.Resume) -> None:
+        """What `/twilio/next` shall answer."""
+        ...
+
+    def stream_over(self, over: do.CallIsOver) -> None:
+        """The stream has ended, and nothing of it runs any more."""
+        ...
+
+
+class Relay:
+    """One stream of one call, from its first frame to its last."""
+
+    def __init__(
+        self,
+        call_sid: str,
+        machine: CallMachine,
+        mode: Mode,
+        caller: Link,
+        journal: Journal,
+        toolbox: Toolbox,
+        house: Household,
+    ) -> None:
+        self.call_sid = call_sid
+        self.machine = machine
+        self.mode = mode
+        self.caller = caller
+        self.journal = journal
+        self.toolbox = toolbox
+        self.house = house
+        self.stream_sid = ""
+        self.model: ModelSession | None = None
+        self.framer = Framer()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.loop = asyncio.get_running_loop()
+        self.now: Callable[[], float] = self.loop.time
+        self._kept: deque[str] = deque()
+        self._kept_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._last_frame = self.now()
+        self._counted = 0
+        self._garbled = 0
+        self._complained: set[str] = set()
+        self._log = log.bind(call_sid=call_sid)
+
+    # --- the audio lane ---------------------------------------------------------------------------------------------
+
+    def from_caller(self, text: bytes | str) -> None:
+        """One message of the carrier's; 50 a second."""
+        self._last_frame = self.now()
+        try:
+            match twilio.parse(text):
+                case Media(payload=payload):
+                    if self.machine.listening and self.model is not None:
+                        self.model.send(realtime.append_audio(payload))
+                    else:
+                        self._keep(payload)
+                case None:
+                    pass
+                case event:
+                    self._debug("carrier", text)
+                    self.apply(event)
+        except PeerError as wrong:
+            self._peer_failed(wrong, "carrier")
+        except Exception:
+            self._house_failed()
+        self._sample("in", self._last_frame)
+
+    def from_model(self, text: bytes) -> None:
+        """One message of the model's."""
+        began = self.now()
+        try:
+            match realtime.parse(text):
+                case AudioDelta(response_id=response, item_id=item, delta=payload, content_index=index):
+                    if self.machine.speaking(response):
+                        self._speak(response, item, index, payload)
+                case ev.Event() as event:
+                    self._debug("model", text)
+                    cut_in = isinstance(event, ev.CallerSpoke) and self.machine.playback.playing(began)
+                    self.apply(event)
+                    if cut_in:
+                        metrics.bargein_seconds.observe(self.now() - began)
+                case _:
+                    self._debug("model", text)
+        except PeerError as wrong:
+            self._peer_failed(wrong, "model")
+        except Exception:
+            self._house_failed()
+        self._sample("out", began)
+
+    def _speak(self, response: str, item: str, index: int, payload: str) -> None:
+        """Agent audio to the caller: whole frames now, the rest with the next delta. A new item's first piece is an event."""
+        last = self.machine.playback.parts[-1].item_id if self.machine.playback.parts else ""
+        if self.framer.carried and last != item:
+            self._flush_frame()
+        frames, size = self.framer.push(payload)
+        first = self.machine.playback.add(item, index, size, self.now())
+        if size:
+            self.caller.send(twilio.media(self.stream_sid, frames))
+        if first:
+            self.apply(ev.AgentSpoke(response, item))
+
+    def _keep(self, payload: str) -> None:
+        """Caller audio from before the model was ready, bounded to the newest ten seconds."""
+        if self.machine.phase is Phase.OVER:
+            return
+        self._kept.append(payload)
+        self._kept_bytes += twilio.decoded_size(payload)
+        while self._kept_bytes > KEPT_MS * 8:
+            self._kept_bytes -= twilio.decoded_size(self._kept.popleft())
+
+    # --- joining and leaving ----------------------------------------------------------------------------------------
+
+    def join(self, session: ModelSession, path: str) -> None:
+        """Give this stream its model, prepared or cold."""
+        self.machine.greeting_path = path
+        self.model = session
+        session.attach(self)
+
+    def model_ready(self, *, opening: bool) -> None:
+        """The session is ours: what the caller said meanwhile goes first, in order."""
+        self.apply(ev.ModelReady(opening))
+        assert self.model is not None
+        try:
+            while self._kept:
+                self.model.send(realtime.append_audio(self._kept.popleft()))
+        except PeerError as wrong:
+            self._peer_failed(wrong, "model")
+
+    def model_lost(self, why: str) -> None:
+        """The model's end is over."""
+        self._log.warning("model lost", why=why)
+        self.apply(ev.ModelLost(why))
+
+    def heard(self, text: bytes) -> None:
+        """`Listener` of the phone's link."""
+        self.from_caller(text)
+
+    def closed(self, code: int, reason: str) -> None:
+        """`Listener` of the phone's link: the socket is gone."""
+        self.apply(ev.CallerLeft(f"socket closed ({code})"))
+
+    def watch(self) -> None:
+        """Begin to look for a carrier that has fallen silent: 50 frames a second come, silence included."""
+        self._last_frame = self.now()
+        self._watch = self.loop.call_later(DEAD_STREAM_SECONDS / 4, self._check_alive)
+
+    def _check_alive(self) -> None:
+        if self.now() - self._last_frame >= DEAD_STREAM_SECONDS:
+            self._log.warning("no frame from the carrier", seconds=DEAD_STREAM_SECONDS)
+            self.apply(ev.CallerLeft("the carrier fell silent"))
+            self.caller.close(1001, "no audio")
+        elif self.machine.phase is not Phase.OVER:
+            self._watch = self.loop.call_later(DEAD_STREAM_SECONDS / 4, self._check_alive)
+
+    # --- events and effects -----------------------------------------------------------------------------------------
+
+    def apply(self, event: ev.Event) -> None:
+        """Tell the machine, do what it says, and come back when it wants. Never raises."""
+        try:
+            self._apply(event)
+        except Exception:
+            self._house_failed()
+
+    def _apply(self, event: ev.Event) -> None:
+        if isinstance(event, ev.StreamStarted):
+            self.stream_sid = event.stream_sid
+        elif isinstance(event, ev.ModelComplained):
+            self._complaint(event)
+        for effect in self.machine.receive(event, self.now()):
+            try:
+                self.perform(effect)
+            except PeerError as wrong:  # a dead end is reported by its own link
+                self._log.info("could not be sent", effect=type(effect).__name__, why=str(wrong))
+        self._arm()
+
+    def perform(self, effect: do.Effect) -> None:
+        """Carry out one effect now; what takes time is a task that comes back as an event."""
+        match effect:
+            case do.Write(row=row):
+                self.journal.put(row)
+            case do.ClearPlayback():
+                self.framer.drop()
+                self.caller.send(twilio.clear(self.stream_sid))
+            case do.MarkPlayback(name=name):
+                self._flush_frame()
+                self.caller.send(twilio.mark(self.stream_sid, name))
+            case do.PlayClip(name=name):
+                self._play(name)
+            case do.CloseStream(code=code, reason=reason):
+                self.caller.close(code, reason)
+            case do.RunTool():
+                self.spawn(self._tool(effect))
+            case do.PutThrough() | do.HangUp() | do.Apologise() | do.Resume():
+                self.house.remember(effect)
+            case do.Measure(what="turn", seconds=seconds):
+                metrics.turn_seconds.observe(seconds)
+            case do.Measure(seconds=seconds, path=path):
+                metrics.greeting_seconds.labels(path).observe(seconds)
+            case do.CallIsOver():
+                self._over(effect)
+            case _:
+                self._tell_model(effect)
+
+    def _tell_model(self, effect: do.Effect) -> None:
+        """Effects that are one command to the model."""
+        if self.model is None:
+            return
+        dialect = self.model.dialect
+        match effect:
+            case do.Truncate(item_id=item, content_index=index, heard_ms=heard_ms):
+                self.model.send(realtime.truncate(item, index, heard_ms))
+            case do.DeleteItem(item_id=item):
+                self.model.send(realtime.delete_item(item))
+            case do.CancelResponse(response_id=response):
+                self.model.send(realtime.cancel_response(response))
+            case do.AddText(role=role, text=text):
+                self.model.send(realtime.add_text(role, text, dialect))
+            case do.AnswerTool(call_id=call_id, output=output):
+                self.model.send(realtime.answer_tool(call_id, output))
+            case do.RequestResponse(event_id=event_id):
+                self.model.send(realtime.create_response(event_id))
+            case do.OfferTools():
+                tools = [tool.wire() for tool in self.mode.tools]
+                self.model.send(realtime.update_session(dialect.update(tools, self.mode.turn_detection), "offer-tools"))
+            case do.CloseModel():
+                self.model.close()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something for this call; it is cancelled when the call is over."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _tool(self, order: do.RunTool) -> None:
+        self.apply(await self.toolbox.run(order))
+
+    def _play(self, name: str) -> None:
+        """One of the house's own recordings, counted like everything else that the caller hears."""
+        audio = clip(name)  # type: ignore[arg-type]
+        self.machine.playback.add(f"clip:{name}", 0, len(audio), self.now())
+        self.caller.send(twilio.media(self.stream_sid, base64.b64encode(audio).decode()))
+
+    def _flush_frame(self) -> None:
+        """The rest of an item's last frame, filled up with silence."""
+        rest, size, padding = self.framer.flush()
+        if rest:
+            part = self.machine.playback.parts[-1]
+            self.machine.playback.add(part.item_id, part.content_index, size, self.now())
+            self.machine.playback.pad(padding, self.now())
+            self.caller.send(twilio.media(self.stream_sid, rest))
+
+    def _arm(self) -> None:
+        """Come back at the machine's next deadline."""
+        deadline = self.machine.deadline
+        if self._timer is not None:
+            if deadline is not None and self._timer.when() == deadline and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = None if deadline is None else self.loop.call_at(deadline, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.apply(ev.TimePassed())
+
+    def _over(self, over: do.CallIsOver) -> None:
+        for handle in (self._timer, self._watch):
+            if handle is not None:
+                handle.cancel()
+        for task in self.tasks:
+            task.cancel()
+        self._kept.clear()
+        self.house.stream_over(over)
+
+    # --- faults -----------------------------------------------------------------------------------------------------
+
+    def _peer_failed(self, wrong: PeerError, who: str) -> None:
+        """The other end broke its protocol: that message is dropped. A link that cannot be written reports its own end."""
+        if isinstance(wrong, LinkClogged | LinkClosed):
+            self._log.info("not sent", after=who, why=str(wrong))
+            return
+        self._garbled += 1
+        if self._garbled == 1:
+            self._log.warning("message passed over", end=who, why=str(wrong))
+
+    def _house_failed(self) -> None:
+        """A bug of ours: this caller is told sorry and is taken to a person; the other calls do not notice."""
+        self._log.exception("a fault of ours ends this call")
+        try:
+            self._apply(ev.ModelLost("a fault of ours"))
+        except Exception:
+            self._log.exception("and it could not be ended by the machine")
+            self.caller.close(1011, "internal error")
+
+    def _complaint(self, error: ev.ModelComplained) -> None:
+        """Most complaints are harmless; each kind is logged once a call."""
+        kind = error.code or error.type
+        if kind not in self._complained:
+            self._complained.add(kind)
+            self._log.info(
+                "the model complains", code=error.code, type=error.type, param=error.param, message=error.message
+            )
+
+    def _debug(self, source: Literal["carrier", "model"], text: bytes | str) -> None:
+        event = debug_event(self.call_sid, source, text)
+        if event is not None:
+            self.journal.put(event)
+
+    def _sample(self, direction: str, began: float) -> None:
+        self._counted += 1
+        if self._counted % SAMPLE == 0:
+            metrics.relay_seconds.labels(direction).observe(self.now() - began)
+
+
+def debug_event(call_sid: str, source: Literal["carrier", "model"], text: bytes | str) -> DebugEvent | None:
+    """A raw event for the debug log, apart from the record; audio is left out, and so are deltas."""
+    try:
+        event = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if not isinstance(event, dict) or str(event.get("type", "")).endswith(".delta"):
+        return None
+    return DebugEvent(call_sid=call_sid, at=datetime.now(UTC), source=source, event=without_audio(event))
+
+
+def without_audio(value: Any) -> Any:
+    """A copy of a JSON value in which audio is replaced by its length."""
+    if isinstance(value, dict):
+        return {
+            key: f"<{len(item)} characters of audio>"
+            if key in ("audio", "payload", "delta") and isinstance(item, str)
+            else without_audio(item)
+            for key, item in value.items()
+        }
+    return [without_audio(item) for item in value] if isinstance(value, list) else value
+
+
+def utc_of(loop_now: Callable[[], float]) -> Callable[[float], datetime]:
+    """Turn the loop's clock into UTC; made once, so that milestones of a call never step back with the wall clock."""
+    offset = time.time() - loop_now()
+    return lambda at: datetime.fromtimestamp(at + offset, UTC)

@@ -1,0 +1,83 @@
+"""The verbs that take something from the caller: Gather (keys or speech) and Record."""
+
+from app.sim.carrier_leg import Leg, Source
+from app.sim.carrier_numbers import new_sid
+from app.sim.twiml_document import Document, Verb
+from app.sim.verb_steps import Step, action_of, next_key, prompt_seconds
+
+KEYS = frozenset("0123456789*#ABCD")
+
+
+async def gather(leg: Leg, verb: Verb, document: Document) -> Step:
+    """Collect keys until `numDigits`, `finishOnKey` or `timeout`; nothing gathered falls to the next verb.
+
+    The script's next entry is pressed (or said, where it is not keys and speech is asked for) as the verb begins;
+    otherwise `press` of the call feeds it. Keys pressed before it began are lost, as in life.
+    """
+    _discard_keys(leg)
+    spoken = _take_script(leg, verb)
+    prompts = 0.0
+    for child in verb.children:
+        leg.note_verb(child)
+        prompts += await prompt_seconds(leg, child, document)
+    digits = "" if spoken else await _digits(leg, verb, prompts)
+    leg.log.add("gather", digits=digits, speech=spoken)
+    if not digits and not spoken and verb.attributes.get("actionOnEmptyResult", "false").lower() != "true":
+        return "next"
+    said = {"SpeechResult": spoken, "Confidence": "0.92"} if spoken else {"Digits": digits}
+    if not spoken and not digits:
+        said["msg"] = "Gather End"
+    return action_of(leg, verb, document, **said) or Source(document.url, verb.method(), said)
+
+
+def _discard_keys(leg: Leg) -> None:
+    while not leg.keys.empty():
+        leg.log.add("note", text="a key pressed before <Gather> began is lost", digit=leg.keys.get_nowait())
+
+
+def _take_script(leg: Leg, verb: Verb) -> str:
+    entry = leg.script.gathers.popleft() if leg.script.gathers else ""
+    wanted = verb.attributes.get("input", "dtmf").split()
+    if not KEYS.issuperset(entry):
+        if "speech" in wanted:
+            return entry
+        leg.log.add("note", text="the caller speaks, but this <Gather> takes only keys", said=entry)
+    elif "dtmf" in wanted:
+        for key in entry:
+            leg.keys.put_nowait(key)
+    return ""
+
+
+async def _digits(leg: Leg, verb: Verb, prompts: float) -> str:
+    timeout, wanted = verb.number("timeout", 5), int(verb.number("numDigits", 0))
+    finish = verb.attributes.get("finishOnKey", "#")
+    digits, patience = "", prompts + timeout  # a first key ends the prompts (barge-in)
+    while (key := await next_key(leg, patience)) is not None:
+        if finish and key in finish:
+            break
+        digits, patience = digits + key, timeout
+        if len(digits) == wanted:
+            break
+    return digits
+
+
+async def record(leg: Leg, verb: Verb, document: Document) -> Step:
+    """Record until a finishing key, `timeout` of silence or `maxLength`; then `action`, or this document again."""
+    _discard_keys(leg)
+    seconds = min(verb.number("timeout", 5), verb.number("maxLength", 3600))
+    key = await next_key(leg, seconds)
+    recording_sid = new_sid("RE")
+    account = f"https://api.twilio.com/2010-04-01/Accounts/{leg.account_sid}"
+    recording = {
+        "RecordingSid": recording_sid,
+        "RecordingUrl": f"{account}/Recordings/{recording_sid}",
+        "RecordingDuration": str(round(seconds)),
+    }
+    leg.log.add("record", **recording)
+    if callback := verb.attributes.get("recordingStatusCallback"):
+        url = leg.http.origin.absolute(callback, document.url)
+        done = {**recording, "RecordingStatus": "completed", "RecordingChannels": "1", "RecordingSource": "RecordVerb"}
+        fields = {"AccountSid": leg.account_sid, "CallSid": leg.call_sid, **done}
+        leg.callback(url, verb.method("recordingStatusCallbackMethod"), fields)
+    fields = {**recording, "Digits": key or ""}
+    return action_of(leg, verb, document, **fields) or Source(document.url, verb.method(), fields)

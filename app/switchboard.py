@@ -1,0 +1,392 @@
+"""The switchboard: every call that this process knows, from its webhook to its final status.
+
+It admits calls, prepares their sessions, hands out one-time tickets for their streams, and remembers what comes next. The talk
+itself is the relay's; what is decided in it is the machine's. Nothing here waits for anything.
+
+    incoming   -> LiveCall: a ticket for the stream; the model's session is being prepared
+    redeem     -> the ticket is spent, the stream is being opened
+    joined     -> the relay has its session and runs
+    what_next  -> the carrier asks what follows the stream: a person, a goodbye, or another stream
+    finish     -> the call is over; kept for a while for late callbacks, then forgotten
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
+import structlog
+
+from app import metrics
+from app.adapters.journal import Journal
+from app.adapters.link import Link
+from app.adapters.model_link import Opening
+from app.adapters.warm import Warm
+from app.core import effects as do
+from app.core import events as ev
+from app.core.machine import CallMachine
+from app.core.phases import Terms
+from app.core.record import CallInfo, CallRecord, CallStarted, Milestone, Outcome
+from app.mode import CallContext, Mode, Store
+from app.office import Office
+from app.relay import Relay, utc_of
+from app.toolbox import Toolbox
+
+log = structlog.get_logger()
+
+TICKET_SECONDS = 30.0
+STREAMS = 4
+"""One stream, and three resumed ones; then a person."""
+LINGER_SECONDS = 300.0
+"""How long a finished call is remembered for callbacks that come late."""
+ASKED_SECONDS = 3.0
+"""The carrier asks `/twilio/next` within this after we closed the stream; else it is led there by REST."""
+
+Step = Literal["resume", "dial", "apologise", "hang_up"]
+
+
+class Next(msgspec.Struct, frozen=True):
+    """What follows the stream. `note` is for the agent that takes the call up again."""
+
+    step: Step
+    desk: str = ""
+    note: str = ""
+
+
+class Redirector(Protocol):
+    """Leads a live call to a URL; Twilio's REST API."""
+
+    async def redirect(self, call_sid: str, url: str) -> bool:
+        """Whether the carrier took it."""
+        ...
+
+
+class LiveCall:
+    """One call, over all its streams. The relay's `Household`."""
+
+    def __init__(self, board: "Switchboard", info: CallInfo, mode: Mode) -> None:
+        self.board = board
+        self.info = info
+        self.mode = mode
+        self.record = CallRecord(call_sid=info.call_sid, mode=mode.name, spoken=[], outcome={})
+        self.ticket = ""
+        self.ticket_until = 0.0
+        self.relay: Relay | None = None
+        self.next = Next("resume")
+        self.streams = 0
+        self.tickets = 0
+        self.apologised = False
+        self.asked_next = False
+        self.how = "abandoned"
+        self.door = "asgi"
+        self.finished = False
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a stream of this call runs now."""
+        return self.relay is not None
+
+    def remember(self, effect: do.PutThrough | do.HangUp | do.Apologise | do.Resume) -> None:
+        """What `/twilio/next` shall answer."""
+        match effect:
+            case do.PutThrough(to=desk):
+                self.next = Next("dial", desk)
+            case do.HangUp():
+                self.next = Next("hang_up")
+            case do.Apologise(reason=reason):
+                log.warning("call falls back", call_sid=self.info.call_sid, why=reason)
+                self.next = Next("apologise")
+            case do.Resume():
+                self.next = Next("resume")
+
+    def stream_over(self, over: do.CallIsOver) -> None:
+        """The stream has ended; the call goes on by the one door, or is over."""
+        self.relay = None
+        self.how = over.outcome
+        self.board.stream_over(self, over)
+
+
+class Switchboard:
+    """All calls of this process. `door` names the way in for the count of calls."""
+
+    def __init__(
+        self,
+        *,
+        office: Office,
+        modes: dict[str, Mode],
+        journal: Journal,
+        store: Store,
+        warm: Warm,
+        terms: Callable[[Mode], Terms],
+        max_calls: int,
+        next_url: str,
+        redirector: Redirector | None,
+        version: str,
+    ) -> None:
+        self.office = office
+        self.modes = modes
+        self.journal = journal
+        self.store = store
+        self.warm = warm
+        self.terms = terms
+        self.max_calls = max_calls
+        self.next_url = next_url
+        self.redirector = redirector
+        self.version = version
+        self.calls: dict[str, LiveCall] = {}
+        self.draining = False
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._loop = asyncio.get_running_loop()
+        self._utc = utc_of(self._loop.time)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- coming in --------------------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> int:
+        """Calls that are not over."""
+        return sum(not call.finished for call in self.calls.values())
+
+    def incoming(self, info: CallInfo, mode: Mode) -> LiveCall | None:
+        """A call rings: the one that is known already (a repeated webhook), or a new one; None if there is no room."""
+        known = self.calls.get(info.call_sid)
+        if known is not None and not known.finished:
+            return known
+        if self.draining or self.live >= self.max_calls:
+            log.warning("no room for a call", call_sid=info.call_sid, live=self.live, draining=self.draining)
+            return None
+        call = self._begin(info, mode)
+        self.prepare(call)
+        return call
+
+    def _begin(self, info: CallInfo, mode: Mode) -> LiveCall:
+        call = LiveCall(self, info, mode)
+        self.calls[info.call_sid] = call
+        self.idle.clear()
+        metrics.calls_live.set(self.live)
+        now = datetime.now(UTC)
+        self.journal.put(
+            CallStarted(
+                call_sid=info.call_sid,
+                mode=mode.name,
+                direction="inbound",
+                from_number=info.caller,
+                to_number=info.dialled,
+                started_at=now,
+                version=self.version,
+            )
+        )
+        self.journal.put(Milestone(call_sid=info.call_sid, name="webhook_accepted", at=now))
+        return call
+
+    def prepare(self, call: LiveCall) -> str:
+        """A ticket for the call's next stream, its session being prepared. An unspent ticket is given out again."""
+        now = self._loop.time()
+        if not call.ticket or now > call.ticket_until:
+            call.ticket = secrets.token_urlsafe(24)
+            call.ticket_until = now + TICKET_SECONDS
+            call.tickets += 1
+            self.warm.prepare(call.info, call.mode, self._opening(call))
+            self._loop.call_later(TICKET_SECONDS + 1, self._expire, call, call.ticket)
+        return call.ticket
+
+    def _opening(self, call: LiveCall) -> Opening | None:
+        """None: the mode's own. A call that was talked to before is taken up where it was left."""
+        if call.streams == 0:
+            return None
+        roles = {"caller": "user", "agent": "assistant"}
+        history = [(roles[who], text) for who, text in call.record.history()]
+        note = call.next.note or "The line was interrupted. Apologise in one short sentence and go on where you were."
+        return Opening(history=history, text=note)
+
+    def redeem(self, mode_name: str, ticket: str) -> LiveCall | None:
+        """Spend a ticket: the call it was made for, or None if it is wrong, late, used, or for another mode."""
+        for call in self.calls.values():
+            if call.ticket and secrets.compare_digest(call.ticket, ticket):
+                if (
+                    call.finished
+                    or call.streaming
+                    or self._loop.time() > call.ticket_until
+                    or call.mode.name != mode_name
+                ):
+                    return None
+                call.ticket = ""
+                return call
+        return None
+
+    def bare(self, info: CallInfo, mode: Mode) -> LiveCall | None:
+        """A stream without a ticket started: its call, unless that one streams already, is over, or there is no room."""
+        known = self.calls.get(info.call_sid)
+        if known is not None:
+            return None if known.streaming or known.finished else known
+        if self.draining or self.live >= self.max_calls:
+            return None
+        return self._begin(info, mode)
+
+    def unjoined(self, call: LiveCall) -> None:
+        """A socket closed before its stream started: what was prepared is dropped; the carrier asks what is next."""
+        self.warm.retire(call.info.call_sid)
+        self._loop.call_later(TICKET_SECONDS, self._finish_if_left, call)
+
+    # --- the stream -------------------------------------------------------------------------------------------------
+
+    def answer(self, call: LiveCall, link: Link, started: ev.StreamStarted, door: str) -> Relay:
+        """The carrier's `start` came for a call: join the phone's link, a machine and a session."""
+        call.streams += 1
+        call.next = Next("resume")
+        call.asked_next = False
+        call.door = door
+        machine = CallMachine(call.record, self.terms(call.mode), self._utc)
+        toolbox = Toolbox(call.mode, lambda key: self._context(call, key))
+        relay = Relay(call.info.call_sid, machine, call.mode, link, self.journal, toolbox, call)
+        call.relay = relay
+        relay.apply(started)
+        relay.watch()
+        session, path = self.warm.claim(call.info, call.mode, self._opening(call) if call.streams > 1 else None)
+        relay.join(session, path)
+        return relay
+
+    def _context(self, call: LiveCall, key: str) -> CallContext:
+        return CallContext(
+            call_sid=call.info.call_sid,
+            caller=call.info.caller,
+            dialled=call.info.dialled,
+            office=self.office,
+            store=self.store,
+            now=self.office.now(datetime.now(UTC)),
+            key=f"{call.info.call_sid}-{key}",
+            outcome=call.record.outcome,
+        )
+
+    def stream_over(self, call: LiveCall, over: do.CallIsOver) -> None:
+        """A stream has ended: its outcome so far is kept, and the call is led to `/twilio/next` if the carrier does not ask."""
+        self.journal.put(outcome_row(call.record, call.mode))
+        log.info("stream over", call_sid=call.info.call_sid, outcome=over.outcome, how=over.how, streams=call.streams)
+        if over.how in ("stop", "final status"):
+            self._loop.call_later(ASKED_SECONDS, self._finish_if_left, call)
+        elif self.redirector is not None:
+            self._spawn(self._lead(call, call.streams))
+        else:
+            self._loop.call_later(TICKET_SECONDS, self._finish_if_left, call)
+
+    async def _lead(self, call: LiveCall, stream: int) -> None:
+        """The carrier asks what is next within a moment; a call that hangs in the air is led there by REST."""
+        await asyncio.sleep(ASKED_SECONDS)
+        if call.asked_next or call.finished or call.streaming or call.streams != stream or self.redirector is None:
+            return
+        if not await self.redirector.redirect(call.info.call_sid, self.next_url):
+            self._finish_if_left(call)
+
+    # --- what comes next --------------------------------------------------------------------------------------------
+
+    def what_next(self, info: CallInfo, mode: Mode) -> tuple[LiveCall | None, Next]:
+        """What follows the stream of a call. A call that nobody knows here is taken up anew."""
+        call = self.calls.get(info.call_sid)
+        if call is None or (call.finished and call.next.step == "resume"):
+            call = self.incoming(info, mode)
+            if call is None:
+                return None, Next("apologise")
+            call.streams = 1
+            call.record.began = self._loop.time()
+        call.asked_next = True
+        if call.relay is not None:  # the stream has ended, and the carrier told us here first
+            call.relay.apply(ev.CallerLeft("the carrier asks what is next"))
+        if call.next.step == "resume" and (call.tickets >= STREAMS or call.apologised):
+            call.next = Next("apologise")
+        if call.next.step == "apologise":
+            call.apologised = True
+        return call, call.next
+
+    def dialled(self, call_sid: str, status: str) -> LiveCall | None:
+        """What became of putting a caller through; after this `what_next` takes the call up again, or ends it."""
+        call = self.calls.get(call_sid)
+        if call is None:
+            return None
+        self.journal.put(Milestone(call_sid=call_sid, name=f"dialled_{status or 'unknown'}", at=datetime.now(UTC)))
+        if status in ("completed", "answered") or call.apologised:
+            call.next = Next("hang_up")
+        else:
+            why = {"busy": "the line is busy", "no-answer": "nobody answered"}.get(
+                status, "the call did not go through"
+            )
+            desk = call.next.desk or "the office"
+            call.next = Next(
+                "resume",
+                note=f"You tried to put the caller through to {desk}, but {why}. The caller is back with you: say so, "
+                "apologise, and offer to take a message.",
+            )
+        return call
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def ended(self, call_sid: str) -> None:
+        """The carrier says that a call is over, or we told it so."""
+        call = self.calls.get(call_sid)
+        if call is None or call.finished:
+            return
+        if call.relay is not None:
+            call.relay.apply(ev.CallerLeft("final status"))
+        self.finish(call)
+
+    def stream_stopped(self, call_sid: str, stream_sid: str) -> None:
+        """The carrier says that a stream has ended; news only if it is the one that runs."""
+        call = self.calls.get(call_sid)
+        if call is not None and call.relay is not None and call.relay.stream_sid == stream_sid:
+            call.relay.apply(ev.CallerLeft("stream stopped"))
+
+    def _finish_if_left(self, call: LiveCall) -> None:
+        """Nobody asked what is next: the caller is gone."""
+        if not call.streaming and not call.asked_next:
+            self.finish(call)
+
+    def _expire(self, call: LiveCall, ticket: str) -> None:
+        """A ticket was not used: its session is dropped; a call that never had a stream is over."""
+        if call.ticket == ticket:
+            call.ticket = ""
+            self.warm.retire(call.info.call_sid)
+            if not call.streaming:
+                self.finish(call)
+
+    def finish(self, call: LiveCall) -> None:
+        """The call is over: count it once, forget it later."""
+        if call.finished:
+            return
+        call.finished = True
+        call.ticket = ""
+        self.warm.retire(call.info.call_sid)
+        metrics.calls_total.labels(call.mode.name, call.how, call.door).inc()
+        metrics.cost_usd_total.labels(call.mode.name).inc(call.record.cost_usd)
+        live = self.live
+        metrics.calls_live.set(live)
+        if live == 0:
+            self.idle.set()
+        self._loop.call_later(LINGER_SECONDS, self.calls.pop, call.info.call_sid, None)
+
+    def close_all(self) -> None:
+        """This process stops: every call that still talks leaves by the door."""
+        for call in list(self.calls.values()):
+            if call.relay is not None:
+                call.relay.apply(ev.HouseCloses())
+        for task in self._tasks:
+            task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def outcome_row(record: CallRecord, mode: Mode) -> Outcome:
+    """What came of a call as its mode's type has it; what does not fit is kept raw, and marked."""
+    if mode.outcome is None:
+        return Outcome(call_sid=record.call_sid, kind=mode.name, fields=dict(record.outcome), valid=True)
+    try:
+        typed = msgspec.convert(record.outcome, mode.outcome)
+        return Outcome(call_sid=record.call_sid, kind=mode.name, fields=msgspec.to_builtins(typed), valid=True)
+    except msgspec.ValidationError as wrong:
+        log.warning("outcome not valid", call_sid=record.call_sid, why=str(wrong))
+        raw = msgspec.json.decode(msgspec.json.encode(record.outcome, enc_hook=str))
+        return Outcome(call_sid=record.call_sid, kind=mode.name, fields=raw, valid=False)

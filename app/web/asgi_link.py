@@ -1,0 +1,88 @@
+"""The phone's link by ASGI: one pump that reads, one writer that sends, so that the app is whole under any ASGI server."""
+
+import asyncio
+import contextlib
+from collections import deque
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.adapters.link import Listener
+from app.errors import LinkClogged, LinkClosed
+
+log = structlog.get_logger()
+
+UNSENT_BYTES = 1 << 20
+
+
+class AsgiLink:
+    """A `Link` over an accepted Starlette WebSocket. `send` never waits; the writer takes what gathered."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.socket = socket
+        self.code: int | None = None
+        """Our close code, once we close."""
+        self._reason = ""
+        self._unsent: deque[bytes] = deque()
+        self._unsent_bytes = 0
+        self._wake = asyncio.Event()
+        self._gone = False
+
+    def send(self, text: bytes) -> None:
+        """Queue one text message for the writer. Raises LinkClosed, LinkClogged."""
+        if self._gone or self.code is not None:
+            raise LinkClosed
+        self._unsent.append(text)
+        self._unsent_bytes += len(text)
+        if self._unsent_bytes > UNSENT_BYTES:
+            self.close(1011, "reads too slowly")
+            raise LinkClogged
+        self._wake.set()
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close once what was sent before is written; fine if it is closed."""
+        if self.code is None:
+            self.code, self._reason = code, reason[:120]
+            self._wake.set()
+
+    async def run(self, listener: Listener) -> None:
+        """Read and write until either end is done; the listener hears of the end once."""
+        writer = asyncio.create_task(self._write())
+        reader = asyncio.create_task(self._read(listener))
+        try:
+            done, _ = await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
+            code = reader.result() if reader in done else (self.code or 1006)
+        finally:
+            self._gone = True
+            for task in (reader, writer):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        listener.closed(code, self._reason)
+
+    async def _read(self, listener: Listener) -> int:
+        """Hand on text; returns the peer's close code."""
+        logged = False
+        while True:
+            message = await self.socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return int(message.get("code") or 1005)
+            if (text := message.get("text")) is not None:
+                listener.heard(text)
+            elif not logged:
+                logged = True
+                log.warning("binary message passed over", expected="text")
+
+    async def _write(self) -> None:
+        """Send what gathered, then wait for more; the close comes last."""
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError, OSError):
+            while True:
+                while self._unsent:
+                    text = self._unsent.popleft()
+                    self._unsent_bytes -= len(text)
+                    await self.socket.send_text(text.decode())
+                if self.code is not None:
+                    await self.socket.close(self.code, self._reason or None)
+                    return
+                self._wake.clear()
+                await self._wake.wait()

@@ -1,0 +1,131 @@
+"""A phone's stream from its upgrade to its relay, whatever door it came by.
+
+The socket is accepted once its upgrade is signed and its ticket is good; then the carrier's `start` must come within five
+seconds and be of the very call that the ticket was made for. Only then is anything joined to it.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+import structlog
+
+from app.adapters.link import Link
+from app.core import events as ev
+from app.core.record import CallInfo
+from app.errors import PeerError
+from app.mode import Mode
+from app.relay import Relay
+from app.switchboard import LiveCall, Switchboard
+from app.web.guard import Guard
+from app.wire import twilio
+
+log = structlog.get_logger()
+
+START_SECONDS = 5.0
+POLICY = 1008
+EXPECTED_FORMAT = f"{twilio.ENCODING};rate=8000"
+
+
+class Verdict:
+    """What becomes of an upgrade: refused with a status, or let in for a mode and, with a ticket, a call."""
+
+    def __init__(self, status: int, mode: Mode | None = None, call: LiveCall | None = None) -> None:
+        self.status = status
+        self.mode = mode
+        self.call = call
+
+
+def judge(board: Switchboard, guard: Guard, path: str, signature: str) -> Verdict:
+    """Decide on an upgrade of `/voice/ws/<mode>[/<ticket>]` before it is accepted. A good ticket is spent by this."""
+    parts = path.rstrip("/").split("/")[3:]
+    mode = board.modes.get(parts[0]) if parts else None
+    if mode is None or len(parts) > 2:
+        return Verdict(404)
+    if not guard.upgrade(path, signature):
+        log.warning("stream with a wrong signature refused", mode=mode.name)
+        return Verdict(403)
+    if len(parts) == 1:
+        return Verdict(101, mode)
+    call = board.redeem(mode.name, parts[1])
+    if call is None:
+        log.warning("stream with a wrong, used or late ticket refused", mode=mode.name)
+        return Verdict(403)
+    return Verdict(101, mode, call)
+
+
+class PhoneStream:
+    """`Listener` of a phone's link: waits for `start`, then hands everything to the relay."""
+
+    def __init__(self, board: Switchboard, link: Link, verdict: Verdict, *, account_sid: str, door: str) -> None:
+        """account_sid: ours; empty where none is configured. door: counted with the call."""
+        self.board = board
+        self.link = link
+        self.verdict = verdict
+        self.account_sid = account_sid
+        self.door = door
+        self.relay: Relay | None = None
+        self._over = False
+        self._deadline = asyncio.get_running_loop().call_later(START_SECONDS, self._refuse, "no start came in time")
+        self.heard: Callable[[bytes], None] = self._before_start
+
+    def _before_start(self, text: bytes) -> None:
+        """A message from before the stream is joined: only `start` matters."""
+        if self._over:
+            return
+        try:
+            message = twilio.parse(text)
+        except PeerError as wrong:
+            log.info("message before start passed over", why=str(wrong))
+            return
+        if isinstance(message, ev.StreamStarted):
+            self._start(message)
+
+    def _start(self, started: ev.StreamStarted) -> None:
+        self._deadline.cancel()
+        call = self.verdict.call
+        if call is not None:
+            if (started.call_sid, started.account_sid) != (call.info.call_sid, call.info.account_sid):
+                self._refuse("the start is of another call than the ticket")
+                return
+        elif self.account_sid and started.account_sid != self.account_sid:
+            self._refuse("the start is of another account")
+            return
+        if started.encoding != EXPECTED_FORMAT:
+            self._refuse(f"expected {EXPECTED_FORMAT}, got {started.encoding}")
+            return
+        if call is None:
+            call = self._bare(started)
+            if call is None:
+                self._refuse("that call streams already, is over, or there is no room")
+                return
+        self.relay = self.board.answer(call, self.link, started, self.door)
+        self.heard = self.relay.heard
+
+    def _bare(self, started: ev.StreamStarted) -> LiveCall | None:
+        """The call of a stream that hand-written TwiML opened; its numbers are known only if that TwiML told."""
+        assert self.verdict.mode is not None
+        if not re.fullmatch(r"CA[0-9a-fA-F]{32}", started.call_sid):
+            return None
+        told = started.parameters
+        info = CallInfo(
+            call_sid=started.call_sid,
+            account_sid=started.account_sid,
+            caller=told.get("caller", told.get("From", "")),
+            dialled=told.get("dialled", told.get("To", "")),
+        )
+        return self.board.bare(info, self.verdict.mode)
+
+    def _refuse(self, why: str) -> None:
+        log.warning("stream closed", why=why)
+        self._over = True
+        self.link.close(POLICY, why)
+
+    def closed(self, code: int, reason: str) -> None:
+        """The socket is gone."""
+        self._deadline.cancel()
+        if self.relay is not None:
+            self.relay.closed(code, reason)
+        elif self.verdict.call is not None and not self._over:
+            self._over = True
+            self.board.unjoined(self.verdict.call)

@@ -1,0 +1,194 @@
+"""Twilio's doors: the webhook that answers a call, what follows its stream, callbacks, and the stream by ASGI."""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from app.core.record import CallInfo
+from app.mode import Mode
+from app.registry import Registry
+from app.settings import Settings
+from app.switchboard import LiveCall, Switchboard
+from app.web.asgi_link import AsgiLink
+from app.web.guard import Form, Guard, Refused
+from app.web.streams import PhoneStream, judge
+from app.wire import twiml
+
+log = structlog.get_logger()
+
+OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+WITHHELD = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253", "anonymous"})
+"""Keypad spellings that stand for no number at all: ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN, UNAVAILABLE."""
+
+SORRY_PERSON = "I am sorry, something went wrong on our side. I am putting you through to a person."
+SORRY_GOODBYE = "I am sorry, something went wrong on our side. Please call again a little later. Goodbye."
+BUSY_PERSON = "All our lines are busy. I am putting you through to a person."
+BUSY_GOODBYE = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
+
+
+class Voice:
+    """The doors under `/twilio` and `/voice`. Each one proves its caller before anything is spent or written."""
+
+    def __init__(self, settings: Settings, board: Switchboard, guard: Guard, registry: Registry) -> None:
+        self.settings = settings
+        self.board = board
+        self.guard = guard
+        self.registry = registry
+
+    def routes(self) -> list[BaseRoute]:
+        """All of them."""
+        return [
+            self._door("/twilio/incoming", self.incoming),
+            self._door("/twiml", self.incoming),
+            self._door("/twilio/next", self.next),
+            self._door("/twilio/dialed", self.dialed),
+            self._door("/twilio/status", self.status),
+            self._door("/twilio/stream-status", self.stream_status),
+            WebSocketRoute("/voice/ws/{path:path}", self.stream),
+        ]
+
+    def _door(self, path: str, answer: Callable[[Request, Form], Awaitable[str]]) -> Route:
+        """A signed webhook that answers TwiML; Twilio may be configured for POST or GET."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                form = await self.guard.form(request)
+            except Refused as refusal:
+                return refusal.response
+            return Response(await answer(request, form), media_type="application/xml")
+
+        return Route(path, endpoint, methods=["POST", "GET"])
+
+    # --- the call ---------------------------------------------------------------------------------------------------
+
+    async def incoming(self, request: Request, form: Form) -> str:
+        """A call rings: open a stream to the mode that answers this number."""
+        info = _info(form)
+        if not info.call_sid:
+            log.warning("webhook without a CallSid")
+            return twiml.hang_up(SORRY_GOODBYE)
+        call = self.board.incoming(info, self._mode(request, info))
+        if call is None:
+            return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
+        return self._stream(call)
+
+    async def next(self, request: Request, form: Form) -> str:
+        """A stream has ended, or never came to be: what now?"""
+        info = _info(form)
+        if form.get("CallStatus") in OVER:
+            self.board.ended(info.call_sid)
+            return twiml.nothing()
+        call, what = self.board.what_next(info, self._mode(request, info))
+        if call is None:
+            return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
+        return self._follow(call, what.step, what.desk)
+
+    def _follow(self, call: LiveCall, step: str, desk: str = "") -> str:
+        """The document for one step of a call."""
+        match step:
+            case "resume":
+                self.board.prepare(call)
+                return self._stream(call)
+            case "dial":
+                number = self.board.office.desks[desk].number
+                return twiml.dial(
+                    number=number, caller_id=self._caller_id(call.info), dialed_url=self._url("/twilio/dialed")
+                )
+            case "apologise":
+                person = self._to_person(SORRY_PERSON, call.info)
+                if person:
+                    return person
+                self.board.finish(call)
+                return twiml.hang_up(SORRY_GOODBYE)
+        self.board.finish(call)
+        return twiml.hang_up()
+
+    async def dialed(self, request: Request, form: Form) -> str:
+        """What became of putting a caller through: done, or the caller is back."""
+        info = _info(form)
+        call = self.board.dialled(info.call_sid, form.get("DialCallStatus", ""))
+        if call is None or form.get("CallStatus") in OVER:
+            self.board.ended(info.call_sid)
+            return twiml.hang_up()
+        if call.apologised:
+            self.board.finish(call)
+            return twiml.hang_up("" if form.get("DialCallStatus") in ("completed", "answered") else SORRY_GOODBYE)
+        _, what = self.board.what_next(info, call.mode)
+        return self._follow(call, what.step, what.desk)
+
+    async def status(self, request: Request, form: Form) -> str:
+        """The carrier tells how a call stands; only its end means something to us."""
+        if form.get("CallStatus") in OVER:
+            self.board.ended(form.get("CallSid", ""))
+        return twiml.nothing()
+
+    async def stream_status(self, request: Request, form: Form) -> str:
+        """The carrier tells how a stream stands; its faults are for the log."""
+        event = form.get("StreamEvent", "")
+        if event == "stream-error":
+            log.warning(
+                "the carrier reports a stream error", call_sid=form.get("CallSid", ""), why=form.get("StreamError", "")
+            )
+        elif event == "stream-stopped":
+            self.board.stream_stopped(form.get("CallSid", ""), form.get("StreamSid", ""))
+        return twiml.nothing()
+
+    async def stream(self, socket: WebSocket) -> None:
+        """The media stream, by ASGI."""
+        raw: bytes = socket.scope.get("raw_path") or socket.scope["path"].encode()
+        path = raw.split(b"?")[0].decode("latin-1")
+        verdict = judge(self.board, self.guard, path, socket.headers.get("x-twilio-signature", ""))
+        if verdict.status != 101:
+            await socket.send_denial_response(PlainTextResponse("", verdict.status))
+            return
+        await socket.accept()
+        link = AsgiLink(socket)
+        await link.run(
+            PhoneStream(self.board, link, verdict, account_sid=self.settings.twilio_account_sid, door="asgi"),
+        )
+
+    # --- parts ------------------------------------------------------------------------------------------------------
+
+    def _mode(self, request: Request, info: CallInfo) -> Mode:
+        wanted = parse_qs(request.scope["query_string"].decode("latin-1")).get("mode", [""])[0]
+        return self.registry.mode_for(wanted, info.dialled)
+
+    def _stream(self, call: LiveCall) -> str:
+        return twiml.stream(
+            url=f"{self.settings.socket_url}/voice/ws/{call.mode.name}/{call.ticket}",
+            next_url=self._url("/twilio/next"),
+            status_url=self._url("/twilio/stream-status"),
+            parameters={"caller": call.info.caller, "dialled": call.info.dialled},
+        )
+
+    def _url(self, path: str) -> str:
+        return self.settings.public_url + path
+
+    def _caller_id(self, info: CallInfo) -> str:
+        """The number that the person sees: ours, else the one that the caller dialled."""
+        return self.settings.twilio_phone_number or (info.dialled if info.dialled.startswith("+") else "")
+
+    def _to_person(self, say: str, info: CallInfo) -> str:
+        """Say sorry and dial a person; empty when nobody is configured."""
+        number = self.settings.human_transfer_number
+        if not number:
+            return ""
+        return twiml.dial(
+            number=number, caller_id=self._caller_id(info), dialed_url=self._url("/twilio/dialed"), say=say
+        )
+
+
+def _info(form: Form) -> CallInfo:
+    """What the carrier's form says of a call."""
+    caller = form.get("From", "").strip()
+    return CallInfo(
+        call_sid=form.get("CallSid", ""),
+        account_sid=form.get("AccountSid", ""),
+        caller="" if caller.lower() in WITHHELD else caller,
+        dialled=form.get("To", "").strip(),
+    )

@@ -1,0 +1,51 @@
+"""Runs revisions: on the connection that app/adapters/migrate.py brings, or on DATABASE_URL for the `alembic` command."""
+
+import asyncio
+import os
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection
+
+from app.adapters.database import database_url, make_engine
+from app.adapters.tables import metadata
+from app.errors import SetupError
+
+OPTIONS: dict[str, Any] = {"target_metadata": metadata, "compare_type": True, "compare_server_default": True}
+
+
+def run(connection: Connection) -> None:
+    context.configure(connection=connection, **OPTIONS)
+    with context.begin_transaction():
+        try:
+            context.run_migrations()
+        except AttributeError as error:
+            if error.name == "downgrade":
+                raise SetupError(
+                    "Revisions only go forward: old code runs on a newer schema. Restore a backup."
+                ) from error
+            raise
+
+
+async def run_on_database_url() -> None:
+    text = os.environ.get("DATABASE_URL")
+    if not text:
+        raise SetupError(
+            "Set DATABASE_URL for the alembic command, or run ./offhook migrate, which finds the database itself."
+        )
+    engine = make_engine(text, keep_connections=False, command_seconds=None)
+    async with engine.begin() as connection:
+        await connection.run_sync(run)
+    await engine.dispose()
+
+
+if context.is_offline_mode():
+    context.configure(
+        url=database_url(os.environ.get("DATABASE_URL") or "postgresql://"), literal_binds=True, **OPTIONS
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+elif (given := context.config.attributes.get("connection")) is not None:
+    run(given)
+else:
+    asyncio.run(run_on_database_url())
