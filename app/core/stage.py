@@ -1,0 +1,138 @@
+"""The stage of a call's stream: what the machine knows, the phases it may move through, and how it leaves.
+
+One door out: a decision to leave is remembered for `/twilio/next` the moment it is made (PutThrough, HangUp, Apologise), what
+is being said is heard to its end (10 s at most), then the stream is closed. A caller who speaks during a goodbye takes it back.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from app.core import effects as do
+from app.core.phases import MOVES, Phase, Terms
+from app.core.playback import Playback
+from app.core.record import CallEnded, CallRecord, Milestone
+from app.core.sequencer import Sequencer
+from app.core.talk import Talk
+from app.core.timers import Timers
+from app.core.tool_calls import ToolCalls
+from app.errors import WrongPhase
+
+
+class Stage:
+    """State and the moves that end a talk. The machine's base; nobody else makes one."""
+
+    def __init__(self, record: CallRecord, terms: Terms, utc: Callable[[float], datetime]) -> None:
+        """utc: turns the machine's clock into UTC for the record; the machine has no clock of its own."""
+        self.record = record
+        self.terms = terms
+        self.utc = utc
+        self.phase = Phase.WAITING
+        self.talk = Talk(record)
+        self.sequencer = Sequencer()
+        self.timers = Timers()
+        self.listening = False
+        """Caller audio may go to the model; until then the relay keeps it."""
+        self.greeting_path = "cold"
+        """How the model's session came: prepared, spare or cold. The relay says."""
+        self._started_at = 0.0
+        self._first_audio = False
+        self._offered = False
+        self.tools = ToolCalls(record)
+        self._keys = ""
+        self._stopped_at: float | None = None
+        """When the caller stopped speaking, until the answer is heard."""
+        self._asked_still_there = False
+        self._retried = False
+        self._how = ""
+        """What the call will have come to, once leaving is decided."""
+
+    # --- what the audio lane asks -----------------------------------------------------------------------------------
+
+    @property
+    def playback(self) -> Playback:
+        """What was sent to the caller, and what of it was heard."""
+        return self.talk.playback
+
+    def speaking(self, response_id: str) -> bool:
+        """Whether audio of a response may go to the caller: not after they cut in, nor out of band."""
+        return response_id not in self.talk.silenced and self.phase in (Phase.TALKING, Phase.LEAVING)
+
+    @property
+    def deadline(self) -> float | None:
+        """When to come back with TimePassed; None: nothing is due."""
+        return None if self.phase is Phase.OVER else self.timers.next
+
+    # --- patience ---------------------------------------------------------------------------------------------------
+
+    def _quiet_from(self, now: float) -> None:
+        """Count the caller's silence from now, or from the end of what they still hear."""
+        if self.phase is Phase.TALKING and not self.sequencer.caller_speaking:
+            silence = self.terms.goodbye_seconds if self._asked_still_there else self.terms.dormant_seconds
+            self.timers.set("dormant", max(now, self.playback.ends_at) + silence)
+
+    def _expect_answer(self, now: float) -> None:
+        """The model owes a response: ask again after a while, and give up after a longer one."""
+        self.timers.set("answer", now + self.terms.answer_seconds)
+        self.timers.set("stall", now + self.terms.stall_seconds)
+
+    # --- leaving ----------------------------------------------------------------------------------------------------
+
+    def _leave(self, how: str, now: float) -> None:
+        """What comes next is decided; what is being said may be heard to its end."""
+        self._how = how
+        if self.phase is not Phase.LEAVING:
+            self._move(Phase.LEAVING)
+        self.timers.drop("dormant")
+        self.timers.set("leave", now + self.terms.leave_seconds)
+
+    def _leave_if_heard(self, now: float) -> list[do.Effect]:
+        """Close the stream once everything was said and heard."""
+        if self.phase is not Phase.LEAVING or self.tools.open or not self.sequencer.idle or self.playback.playing(now):
+            return []
+        return self._close(self._how, now)
+
+    def _say_goodbye(self, note: str, how: str, now: float) -> list[do.Effect]:
+        """Let the agent take leave in its own words, then hang up."""
+        if self.phase is not Phase.TALKING:
+            return []
+        self._leave(how, now)
+        return [do.HangUp(how), do.AddText("system", note), *self.sequencer.want()]
+
+    def _give_up(self, why: str, now: float) -> list[do.Effect]:
+        """The talk cannot go on: `/twilio/next` says sorry. What was promised before (a person, a goodbye) still holds."""
+        if self._how:
+            return self._close(self._how, now)
+        return [do.Apologise(why), *self._close("failed", now, why=why)]
+
+    def _close(self, how: str, now: float, *, code: int = 1000, why: str = "") -> list[do.Effect]:
+        return [do.CloseStream(code, why or how), *self._over(how, why or how, now)]
+
+    def _over(self, outcome: str, how: str, now: float) -> list[do.Effect]:
+        """The stream has ended: write down everything, once."""
+        if self.phase is Phase.OVER:
+            return []
+        started = self.phase is not Phase.WAITING
+        self._move(Phase.OVER)
+        self.listening = False
+        ended = CallEnded(
+            call_sid=self.record.call_sid,
+            ended_at=self.utc(now),
+            outcome=outcome,
+            cost_usd=round(self.record.cost_usd, 6),
+            greeting_path=self.record.greeting_path,
+            greeting_ms=self.record.greeting_ms,
+        )
+        books = [self._milestone("call_closed", now), do.Write(ended)] if started else []
+        return [*self.talk.settle(now, all_turns=True), *books, do.CloseModel(), do.CallIsOver(outcome, how)]
+
+    # --- small change -----------------------------------------------------------------------------------------------
+
+    def _move(self, to: Phase) -> None:
+        if to not in MOVES[self.phase]:
+            raise WrongPhase(
+                f"expected one of {sorted(p.name for p in MOVES[self.phase])} after {self.phase.name}, got {to.name}"
+            )
+        self.phase = to
+
+    def _milestone(self, name: str, now: float) -> do.Effect:
+        return do.Write(Milestone(call_sid=self.record.call_sid, name=name, at=self.utc(now)))
