@@ -25,8 +25,8 @@ from app.adapters.warm import Warm
 from app.core.phases import Terms
 from app.core.record import CallInfo, DebugEvent
 from app.mode import Mode, Store
-from app.relay import debug_event
-from app.settings import Settings
+from app.raw_events import debug_event
+from app.settings import E164, Settings
 from app.sim.model import ModelServer
 from app.switchboard import Switchboard
 from app.web.guard import Guard
@@ -93,7 +93,8 @@ class House:
     def session(self, info: CallInfo, mode: Mode, opening: Opening | None) -> ModelSession:
         """A session for a call, not dialled yet."""
         office = self.settings.office
-        situation = prompts.Situation(caller=info.caller, dialled=info.dialled, now=office.now(datetime.now(UTC)))
+        caller = info.caller if E164.fullmatch(info.caller) else ""  # a prompt takes no free text of a caller's
+        situation = prompts.Situation(caller=caller, dialled=info.dialled, now=office.now(datetime.now(UTC)))
         instructions = prompts.render(mode, office, situation)
         plan = SessionPlan(
             instructions=instructions,

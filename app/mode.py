@@ -32,6 +32,8 @@ class Transfer(msgspec.Struct, frozen=True):
 
     to: str
     reason: str
+    outcome: dict[str, Any] = {}
+    """Fields of the mode's outcome that hold once the person has answered, and not before."""
 
 
 class EndCall(msgspec.Struct, frozen=True):

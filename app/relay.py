@@ -7,13 +7,10 @@ and comes back as an event. No exception leaves a link's callback: a fault of ou
 
 import asyncio
 import base64
-import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-import msgspec
 import structlog
 
 from app import metrics
@@ -24,10 +21,10 @@ from app.clips import clip
 from app.core import effects as do
 from app.core import events as ev
 from app.core.machine import CallMachine
-from app.core.phases import Phase
-from app.core.record import DebugEvent
+from app.core.phases import OFFER_ID, Phase
 from app.errors import LinkClogged, LinkClosed, PeerError
 from app.mode import Mode
+from app.raw_events import debug_event
 from app.toolbox import Toolbox
 from app.wire import realtime, twilio
 from app.wire.realtime import AudioDelta
@@ -38,6 +35,7 @@ log = structlog.get_logger()
 KEPT_MS = 10_000
 """Caller audio that is kept while the model is not ready: the newest ten seconds."""
 DEAD_STREAM_SECONDS = 10.0
+ALIVE_SECONDS = 0.5
 SAMPLE = 64
 """One message in so many is timed."""
 
@@ -86,7 +84,7 @@ class Relay:
         self._watch: asyncio.TimerHandle | None = None
         self._last_frame = self.now()
         self._counted = 0
-        self._garbled = 0
+        self._noted: set[tuple[str, str]] = set()
         self._complained: set[str] = set()
         self._log = log.bind(call_sid=call_sid)
 
@@ -137,15 +135,15 @@ class Relay:
 
     def _speak(self, response: str, item: str, index: int, payload: str) -> None:
         """Agent audio to the caller: whole frames now, the rest with the next delta. A new item's first piece is an event."""
-        last = self.machine.playback.parts[-1].item_id if self.machine.playback.parts else ""
-        if self.framer.carried and last != item:
-            self._flush_frame()
+        if self.framer.carried:
+            last = self.machine.playback.parts[-1]
+            if (last.item_id, last.content_index) != (item, index):
+                self._flush_frame()
         frames, size = self.framer.push(payload)
-        first = self.machine.playback.add(item, index, size, self.now())
+        if self.machine.playback.add(item, index, size, self.now()):
+            self.apply(ev.AgentSpoke(response, item))
         if size:
             self.caller.send(twilio.media(self.stream_sid, frames))
-        if first:
-            self.apply(ev.AgentSpoke(response, item))
 
     def _keep(self, payload: str) -> None:
         """Caller audio from before the model was ready, bounded to the newest ten seconds."""
@@ -187,6 +185,11 @@ class Relay:
         """`Listener` of the phone's link: the socket is gone."""
         self.apply(ev.CallerLeft(f"socket closed ({code})"))
 
+    @property
+    def alive(self) -> bool:
+        """Whether the carrier's frames come: fifty a second, so half a second without one is a sign."""
+        return self.now() - self._last_frame < ALIVE_SECONDS
+
     def watch(self) -> None:
         """Begin to look for a carrier that has fallen silent: 50 frames a second come, silence included."""
         self._last_frame = self.now()
@@ -210,7 +213,7 @@ class Relay:
             self._house_failed()
 
     def _apply(self, event: ev.Event) -> None:
-        if isinstance(event, ev.StreamStarted):
+        if isinstance(event, ev.StreamStarted) and self.machine.phase is Phase.WAITING:
             self.stream_sid = event.stream_sid
         elif isinstance(event, ev.ModelComplained):
             self._complaint(event)
@@ -219,6 +222,8 @@ class Relay:
                 self.perform(effect)
             except PeerError as wrong:  # a dead end is reported by its own link
                 self._log.info("could not be sent", effect=type(effect).__name__, why=str(wrong))
+            except Exception:
+                self._log.exception("an effect failed", effect=type(effect).__name__)
         self._arm()
 
     def perform(self, effect: do.Effect) -> None:
@@ -253,25 +258,15 @@ class Relay:
         """Effects that are one command to the model."""
         if self.model is None:
             return
-        dialect = self.model.dialect
         match effect:
-            case do.Truncate(item_id=item, content_index=index, heard_ms=heard_ms):
-                self.model.send(realtime.truncate(item, index, heard_ms))
-            case do.DeleteItem(item_id=item):
-                self.model.send(realtime.delete_item(item))
-            case do.CancelResponse(response_id=response):
-                self.model.send(realtime.cancel_response(response))
-            case do.AddText(role=role, text=text):
-                self.model.send(realtime.add_text(role, text, dialect))
-            case do.AnswerTool(call_id=call_id, output=output):
-                self.model.send(realtime.answer_tool(call_id, output))
-            case do.RequestResponse(event_id=event_id):
-                self.model.send(realtime.create_response(event_id))
-            case do.OfferTools():
-                tools = [tool.wire() for tool in self.mode.tools]
-                self.model.send(realtime.update_session(dialect.update(tools, self.mode.turn_detection), "offer-tools"))
             case do.CloseModel():
                 self.model.close()
+            case do.OfferTools(detection=detection):
+                tools = [tool.wire() for tool in self.mode.tools]
+                session = self.model.dialect.update(tools, self.mode.turn_detection if detection else None)
+                self.model.send(realtime.update_session(session, OFFER_ID))
+            case _:
+                self.model.send(realtime.command(effect, self.model.dialect))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something for this call; it is cancelled when the call is over."""
@@ -280,7 +275,8 @@ class Relay:
         task.add_done_callback(self.tasks.discard)
 
     async def _tool(self, order: do.RunTool) -> None:
-        self.apply(await self.toolbox.run(order))
+        with structlog.contextvars.bound_contextvars(call_sid=self.call_sid):
+            self.apply(await self.toolbox.run(order))
 
     def _play(self, name: str) -> None:
         """One of the house's own recordings, counted like everything else that the caller hears."""
@@ -317,18 +313,17 @@ class Relay:
         for task in self.tasks:
             task.cancel()
         self._kept.clear()
+        self.caller.close(1000, over.outcome)
         self.house.stream_over(over)
 
     # --- faults -----------------------------------------------------------------------------------------------------
 
     def _peer_failed(self, wrong: PeerError, who: str) -> None:
         """The other end broke its protocol: that message is dropped. A link that cannot be written reports its own end."""
-        if isinstance(wrong, LinkClogged | LinkClosed):
-            self._log.info("not sent", after=who, why=str(wrong))
-            return
-        self._garbled += 1
-        if self._garbled == 1:
-            self._log.warning("message passed over", end=who, why=str(wrong))
+        kind = "not sent" if isinstance(wrong, LinkClogged | LinkClosed) else "message passed over"
+        if (kind, who) not in self._noted:
+            self._noted.add((kind, who))
+            self._log.warning(kind, end=who, why=str(wrong))
 
     def _house_failed(self) -> None:
         """A bug of ours: this caller is told sorry and is taken to a person; the other calls do not notice."""
@@ -357,32 +352,3 @@ class Relay:
         self._counted += 1
         if self._counted % SAMPLE == 0:
             metrics.relay_seconds.labels(direction).observe(self.now() - began)
-
-
-def debug_event(call_sid: str, source: Literal["carrier", "model"], text: bytes | str) -> DebugEvent | None:
-    """A raw event for the debug log, apart from the record; audio is left out, and so are deltas."""
-    try:
-        event = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    if not isinstance(event, dict) or str(event.get("type", "")).endswith(".delta"):
-        return None
-    return DebugEvent(call_sid=call_sid, at=datetime.now(UTC), source=source, event=without_audio(event))
-
-
-def without_audio(value: Any) -> Any:
-    """A copy of a JSON value in which audio is replaced by its length."""
-    if isinstance(value, dict):
-        return {
-            key: f"<{len(item)} characters of audio>"
-            if key in ("audio", "payload", "delta") and isinstance(item, str)
-            else without_audio(item)
-            for key, item in value.items()
-        }
-    return [without_audio(item) for item in value] if isinstance(value, list) else value
-
-
-def utc_of(loop_now: Callable[[], float]) -> Callable[[float], datetime]:
-    """Turn the loop's clock into UTC; made once, so that milestones of a call never step back with the wall clock."""
-    offset = time.time() - loop_now()
-    return lambda at: datetime.fromtimestamp(at + offset, UTC)

@@ -12,11 +12,11 @@ itself is the relay's; what is decided in it is the machine's. Nothing here wait
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-import msgspec
 import structlog
 
 from app import metrics
@@ -28,10 +28,11 @@ from app.core import effects as do
 from app.core import events as ev
 from app.core.machine import CallMachine
 from app.core.phases import Terms
-from app.core.record import CallInfo, CallRecord, CallStarted, Milestone, Outcome
+from app.core.record import CallInfo, CallStarted, Milestone
+from app.live_call import LiveCall, Next, outcome_row
 from app.mode import CallContext, Mode, Store
 from app.office import Office
-from app.relay import Relay, utc_of
+from app.relay import Relay
 from app.toolbox import Toolbox
 
 log = structlog.get_logger()
@@ -44,15 +45,9 @@ LINGER_SECONDS = 300.0
 ASKED_SECONDS = 3.0
 """The carrier asks `/twilio/next` within this after we closed the stream; else it is led there by REST."""
 
-Step = Literal["resume", "dial", "apologise", "hang_up"]
-
-
-class Next(msgspec.Struct, frozen=True):
-    """What follows the stream. `note` is for the agent that takes the call up again."""
-
-    step: Step
-    desk: str = ""
-    note: str = ""
+LOOK_SECONDS = 0.05
+DIAL_SECONDS = 4 * 3600.0 + 60
+"""Twilio ends a dialled leg after four hours; a call that nobody heard of since is over."""
 
 
 class Redirector(Protocol):
@@ -61,51 +56,6 @@ class Redirector(Protocol):
     async def redirect(self, call_sid: str, url: str) -> bool:
         """Whether the carrier took it."""
         ...
-
-
-class LiveCall:
-    """One call, over all its streams. The relay's `Household`."""
-
-    def __init__(self, board: "Switchboard", info: CallInfo, mode: Mode) -> None:
-        self.board = board
-        self.info = info
-        self.mode = mode
-        self.record = CallRecord(call_sid=info.call_sid, mode=mode.name, spoken=[], outcome={})
-        self.ticket = ""
-        self.ticket_until = 0.0
-        self.relay: Relay | None = None
-        self.next = Next("resume")
-        self.streams = 0
-        self.tickets = 0
-        self.apologised = False
-        self.asked_next = False
-        self.how = "abandoned"
-        self.door = "asgi"
-        self.finished = False
-
-    @property
-    def streaming(self) -> bool:
-        """Whether a stream of this call runs now."""
-        return self.relay is not None
-
-    def remember(self, effect: do.PutThrough | do.HangUp | do.Apologise | do.Resume) -> None:
-        """What `/twilio/next` shall answer."""
-        match effect:
-            case do.PutThrough(to=desk):
-                self.next = Next("dial", desk)
-            case do.HangUp():
-                self.next = Next("hang_up")
-            case do.Apologise(reason=reason):
-                log.warning("call falls back", call_sid=self.info.call_sid, why=reason)
-                self.next = Next("apologise")
-            case do.Resume():
-                self.next = Next("resume")
-
-    def stream_over(self, over: do.CallIsOver) -> None:
-        """The stream has ended; the call goes on by the one door, or is over."""
-        self.relay = None
-        self.how = over.outcome
-        self.board.stream_over(self, over)
 
 
 class Switchboard:
@@ -137,6 +87,7 @@ class Switchboard:
         self.version = version
         self.calls: dict[str, LiveCall] = {}
         self.draining = False
+        self.closing = False
         self.idle = asyncio.Event()
         self.idle.set()
         self._loop = asyncio.get_running_loop()
@@ -154,6 +105,8 @@ class Switchboard:
         """A call rings: the one that is known already (a repeated webhook), or a new one; None if there is no room."""
         known = self.calls.get(info.call_sid)
         if known is not None and not known.finished:
+            if not known.streaming and not known.streams:
+                self.prepare(known)
             return known
         if self.draining or self.live >= self.max_calls:
             log.warning("no room for a call", call_sid=info.call_sid, live=self.live, draining=self.draining)
@@ -189,6 +142,7 @@ class Switchboard:
             call.ticket = secrets.token_urlsafe(24)
             call.ticket_until = now + TICKET_SECONDS
             call.tickets += 1
+            call.asked_next = False
             self.warm.prepare(call.info, call.mode, self._opening(call))
             self._loop.call_later(TICKET_SECONDS + 1, self._expire, call, call.ticket)
         return call.ticket
@@ -235,6 +189,7 @@ class Switchboard:
 
     def answer(self, call: LiveCall, link: Link, started: ev.StreamStarted, door: str) -> Relay:
         """The carrier's `start` came for a call: join the phone's link, a machine and a session."""
+        opening = self._opening(call)
         call.streams += 1
         call.next = Next("resume")
         call.asked_next = False
@@ -245,7 +200,7 @@ class Switchboard:
         call.relay = relay
         relay.apply(started)
         relay.watch()
-        session, path = self.warm.claim(call.info, call.mode, self._opening(call) if call.streams > 1 else None)
+        session, path = self.warm.claim(call.info, call.mode, opening)
         relay.join(session, path)
         return relay
 
@@ -277,13 +232,16 @@ class Switchboard:
         await asyncio.sleep(ASKED_SECONDS)
         if call.asked_next or call.finished or call.streaming or call.streams != stream or self.redirector is None:
             return
-        if not await self.redirector.redirect(call.info.call_sid, self.next_url):
-            self._finish_if_left(call)
+        await self.redirector.redirect(call.info.call_sid, self.next_url)
+        self._loop.call_later(TICKET_SECONDS, self._finish_if_left, call)
 
     # --- what comes next --------------------------------------------------------------------------------------------
 
     def what_next(self, info: CallInfo, mode: Mode) -> tuple[LiveCall | None, Next]:
-        """What follows the stream of a call. A call that nobody knows here is taken up anew."""
+        """What follows the stream of a call. A call that nobody knows here is taken up anew.
+
+        A request that comes while frames of the stream still come is a repeated one, and gets what it got before.
+        """
         call = self.calls.get(info.call_sid)
         if call is None or (call.finished and call.next.step == "resume"):
             call = self.incoming(info, mode)
@@ -291,13 +249,17 @@ class Switchboard:
                 return None, Next("apologise")
             call.streams = 1
             call.record.began = self._loop.time()
+        if call.relay is not None and call.relay.alive and call.document:
+            return call, Next("repeat")
         call.asked_next = True
         if call.relay is not None:  # the stream has ended, and the carrier told us here first
             call.relay.apply(ev.CallerLeft("the carrier asks what is next"))
-        if call.next.step == "resume" and (call.tickets >= STREAMS or call.apologised):
+        if call.next.step == "resume" and (call.tickets >= STREAMS or call.apologised or self.closing):
             call.next = Next("apologise")
         if call.next.step == "apologise":
             call.apologised = True
+        if call.next.step in ("dial", "apologise"):
+            self._loop.call_later(DIAL_SECONDS, self._finish_if_left, call, True)
         return call, call.next
 
     def dialled(self, call_sid: str, status: str) -> LiveCall | None:
@@ -306,13 +268,18 @@ class Switchboard:
         if call is None:
             return None
         self.journal.put(Milestone(call_sid=call_sid, name=f"dialled_{status or 'unknown'}", at=datetime.now(UTC)))
-        if status in ("completed", "answered") or call.apologised:
+        if status in ("completed", "answered"):
+            call.record.outcome.update(call.next.outcome)
+            self.journal.put(outcome_row(call.record, call.mode))
+            call.next = Next("hang_up")
+        elif call.apologised:
             call.next = Next("hang_up")
         else:
             why = {"busy": "the line is busy", "no-answer": "nobody answered"}.get(
                 status, "the call did not go through"
             )
             desk = call.next.desk or "the office"
+            call.how = "transfer_failed"
             call.next = Next(
                 "resume",
                 note=f"You tried to put the caller through to {desk}, but {why}. The caller is back with you: say so, "
@@ -337,9 +304,9 @@ class Switchboard:
         if call is not None and call.relay is not None and call.relay.stream_sid == stream_sid:
             call.relay.apply(ev.CallerLeft("stream stopped"))
 
-    def _finish_if_left(self, call: LiveCall) -> None:
-        """Nobody asked what is next: the caller is gone."""
-        if not call.streaming and not call.asked_next:
+    def _finish_if_left(self, call: LiveCall, asked: bool = False) -> None:
+        """Nobody asked what is next (or, `asked`, nobody came back for hours): the caller is gone."""
+        if not call.streaming and call.asked_next is asked:
             self.finish(call)
 
     def _expire(self, call: LiveCall, ticket: str) -> None:
@@ -363,15 +330,25 @@ class Switchboard:
         metrics.calls_live.set(live)
         if live == 0:
             self.idle.set()
-        self._loop.call_later(LINGER_SECONDS, self.calls.pop, call.info.call_sid, None)
+        self._loop.call_later(LINGER_SECONDS, self._forget, call)
+
+    def _forget(self, call: LiveCall) -> None:
+        if self.calls.get(call.info.call_sid) is call:
+            del self.calls[call.info.call_sid]
 
     def close_all(self) -> None:
-        """This process stops: every call that still talks leaves by the door."""
+        """This process stops: every call that still talks leaves by the door, and none is taken up again here."""
+        self.closing = True
         for call in list(self.calls.values()):
             if call.relay is not None:
                 call.relay.apply(ev.HouseCloses())
         for task in self._tasks:
             task.cancel()
+
+    async def led_on(self) -> None:
+        """Wait until every call that was closed has asked what is next, or is over."""
+        while any(not (call.finished or call.asked_next) for call in self.calls.values()):  # noqa: ASYNC110  once in a life
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -379,14 +356,7 @@ class Switchboard:
         task.add_done_callback(self._tasks.discard)
 
 
-def outcome_row(record: CallRecord, mode: Mode) -> Outcome:
-    """What came of a call as its mode's type has it; what does not fit is kept raw, and marked."""
-    if mode.outcome is None:
-        return Outcome(call_sid=record.call_sid, kind=mode.name, fields=dict(record.outcome), valid=True)
-    try:
-        typed = msgspec.convert(record.outcome, mode.outcome)
-        return Outcome(call_sid=record.call_sid, kind=mode.name, fields=msgspec.to_builtins(typed), valid=True)
-    except msgspec.ValidationError as wrong:
-        log.warning("outcome not valid", call_sid=record.call_sid, why=str(wrong))
-        raw = msgspec.json.decode(msgspec.json.encode(record.outcome, enc_hook=str))
-        return Outcome(call_sid=record.call_sid, kind=mode.name, fields=raw, valid=False)
+def utc_of(loop_now: Callable[[], float]) -> Callable[[float], datetime]:
+    """Turn the loop's clock into UTC; made once, so that milestones of a call never step back with the wall clock."""
+    offset = time.time() - loop_now()
+    return lambda at: datetime.fromtimestamp(at + offset, UTC)

@@ -1,7 +1,9 @@
 """Runs a call's tools beside the audio: arguments checked, a deadline on each, and an honest answer whatever happens."""
 
 import asyncio
+import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -29,13 +31,16 @@ class Toolbox:
         """context: makes what a tool knows of the call, given the idempotency key of this tool call."""
         self.tools = {tool.name: tool for tool in (*mode.first_turn, *mode.tools)}
         self.context = context
+        self._done: Counter[str] = Counter()
 
     async def run(self, order: do.RunTool) -> ev.ToolReturned:
         """Check, run and time one tool. Never raises but when cancelled."""
         began = time.perf_counter()
         wants: Transfer | EndCall | None = None
+        wish = f"{order.name}-{hashlib.sha256(order.arguments.encode()).hexdigest()[:16]}"
         try:
-            answer = await self._run(order)
+            answer = await self._run(order, f"{wish}-{self._done[wish]}")
+            self._done[wish] += 1
             if isinstance(answer, Transfer | EndCall):
                 wants = answer
             output, status = _encode(_words(answer)), "ok"
@@ -57,21 +62,23 @@ class Toolbox:
             ms=round(seconds * 1000),
             transfer_to=wants.to if isinstance(wants, Transfer) else "",
             ends_call=isinstance(wants, EndCall),
+            transfer_outcome=wants.outcome if isinstance(wants, Transfer) else {},
             reason=wants.reason if wants is not None else "",
         )
 
-    async def _run(self, order: do.RunTool) -> Any:
+    async def _run(self, order: do.RunTool, key: str) -> Any:
+        """key: the same for the same wish until it was done once, so that asking again after "no answer" does not do it twice."""
         tool = self.tools.get(order.name)
         if tool is None:
             raise ToolError(f"There is no tool {order.name!r}; there are: {', '.join(sorted(self.tools))}.")
         values = tool.check(order.arguments)
-        context = self.context(order.call_id)
+        context = self.context(key)
         async with asyncio.timeout(tool.deadline_seconds):
             answer = await tool.call(values, context)
         if isinstance(answer, Transfer):
             _check_desk(answer, context)
         if len(_encode(_words(answer))) > ANSWER_BYTES:
-            raise ToolError("The answer is too long to read; ask for less.")
+            raise ToolError("The tool ran, but its answer is too long to read out; ask for less.")
         return answer
 
 

@@ -36,8 +36,7 @@ async def put_through(call: CallContext, desk: Desk, reason: Reason) -> Transfer
     """Connect the caller to a person, as soon as they ask for one."""
     if desk not in call.office.desks:
         raise ToolError(f"There is no desk {desk!r}; there are: {', '.join(sorted(call.office.desks))}.")
-    call.outcome["result"] = "transferred"
-    return Transfer(to=desk, reason=reason)
+    return Transfer(to=desk, reason=reason, outcome={"result": "transferred"})
 
 
 @tool

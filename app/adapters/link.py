@@ -21,9 +21,12 @@ from app.errors import LinkClogged, LinkClosed
 log = structlog.get_logger()
 
 FIN_TEXT = 0x80 | Opcode.TEXT
+PING_SECONDS = 20.0
+"""A peer that has sent nothing since our last ping, this long ago, is gone."""
 CLOSE_SECONDS = 1.0
 """How long a peer has to answer our close frame."""
 MASKS = 4096
+HEAD_BYTES = 64 * 1024
 
 
 class Link(TypingProtocol):
@@ -51,21 +54,28 @@ class Listener(TypingProtocol):
 
 
 class WireLink(asyncio.Protocol):
-    """A link on a socket of our own. Made for one connection; `listener` may be changed at any time."""
+    """A link on a socket of our own. Made for one connection; `listener` may be changed at any time.
+
+    The core is fed the handshake's head alone; what came behind it in the same read takes the same way as all frames.
+    """
 
     def __init__(self, core: Protocol, *, max_unsent: int = 1 << 20) -> None:
-        """core: ClientProtocol or ServerProtocol, its `max_size` set. max_unsent: bytes that may wait to be written."""
+        """core: a ClientProtocol that has its request to send, `max_size` set. max_unsent: bytes that may wait to be written."""
         self.core = core
         self.max_unsent = max_unsent
         self.listener: Listener | None = None
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport | None = None
         self._client = core.side is Side.CLIENT
-        self._core_only = True
+        self._head: bytes | None = b""
+        """The handshake's head as far as it came; None once it is complete."""
+        self._core_only = False
         self._held = b""
         self._fragments: list[bytes] | None = None
         self._masks = b""
         self._closing: asyncio.TimerHandle | None = None
+        self._pinging: asyncio.TimerHandle | None = None
+        self._alive = True
         self._binary_logged = False
         self._told = False
 
@@ -78,6 +88,9 @@ class WireLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came. Whole text frames are handed on at once; everything else goes to the core."""
+        self._alive = True
+        if self._head is not None:
+            data = self._handshake_data(self._head + data)
         if self._core_only:
             self._feed(data)
             return
@@ -114,15 +127,33 @@ class WireLink(asyncio.Protocol):
             else:
                 self._held = data[at:]
 
+    def _handshake_data(self, data: bytes) -> bytes:
+        """Feed the handshake's head to the core; returns what is behind it, or nothing while it is not complete."""
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4 and len(data) <= HEAD_BYTES:
+            self._head = data
+            return b""
+        self._head = None
+        end = end if end >= 4 else len(data)
+        self._feed(data[:end])
+        self._core_only = self.core.state is not State.OPEN
+        if not self._core_only:
+            self._pinging = asyncio.get_running_loop().call_later(PING_SECONDS, self._ping)
+        return data[end:]
+
     def eof_received(self) -> None:
         """The peer will send no more."""
+        if self._head:
+            self._feed(self._head)
+        self._head = None
         self.core.receive_eof()
         self._after_core()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
-        if self._closing is not None:
-            self._closing.cancel()
+        for timer in (self._closing, self._pinging):
+            if timer is not None:
+                timer.cancel()
         if self.core.state is not State.CLOSED and not self.core.reader.eof:
             self.core.receive_eof()
         if not self.opened.done():
@@ -164,9 +195,13 @@ class WireLink(asyncio.Protocol):
             if self.core.state is State.CONNECTING:
                 self.transport.abort()
             return
-        self.core.send_close(code, reason.encode()[:120].decode(errors="ignore"))
         self._core_only = True
-        self._held = b""
+        held, self._held = self._held, b""
+        if held:
+            self._feed(held)
+        if self.core.state is not State.OPEN:
+            return
+        self.core.send_close(code, reason.encode()[:120].decode(errors="ignore"))
         self._flush()
         self._closing = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
 
@@ -196,9 +231,6 @@ class WireLink(asyncio.Protocol):
             return
         if wrong is None:
             self.opened.set_result(None)
-            self._core_only = bool(
-                self.core.reader.buffer
-            )  # a first frame right behind the handshake is the core's to finish
         else:
             self.opened.set_exception(wrong)
 
@@ -216,6 +248,8 @@ class WireLink(asyncio.Protocol):
                     self._whole(Opcode.BINARY if self._binary else Opcode.TEXT, whole)
             case Opcode.CLOSE:
                 self._core_only = True
+                received = self.core.close_rcvd
+                self._tell(received.code if received else 1005, received.reason if received else "")
 
     def _whole(self, opcode: Opcode, data: bytes) -> None:
         if opcode is Opcode.TEXT:
@@ -241,6 +275,18 @@ class WireLink(asyncio.Protocol):
         if self.core.close_expected() and self._closing is None:
             self._core_only = True
             self._closing = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
+
+    def _ping(self) -> None:
+        """Look whether the peer is still there; a half-open socket says nothing by itself."""
+        if not self._alive:
+            log.warning("the peer answers no ping", seconds=PING_SECONDS)
+            self.abort()
+            return
+        if self.core.state is State.OPEN:
+            self._alive = False
+            self.core.send_ping(b"")
+            self._flush()
+            self._pinging = asyncio.get_running_loop().call_later(PING_SECONDS, self._ping)
 
     def _mask(self) -> bytes:
         """Four random bytes; drawn from the system in pools, as a system call per frame costs more than the frame."""

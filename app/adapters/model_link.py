@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -111,7 +112,6 @@ class ModelSession:
         self.note = note
         self.state: Literal["opening", "ready", "lost"] = "opening"
         self.why_lost = ""
-        self.refused = False
         self._negotiation = Negotiation(plan, endpoint.dialect)
         self._link: WireLink | None = None
         self._listener: ModelListener | None = None
@@ -158,37 +158,43 @@ class ModelSession:
         """Dial and negotiate; every way to fail becomes `model_lost`."""
         try:
             async with asyncio.timeout(self.ready_seconds):
-                self._link = await self._dial()
-                self._link.listener = self
+                await self._dial()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(self._ready), FIRST_WORD_SECONDS)
                 if not self._ready.done():
                     self._say(self._negotiation.first_frame_unknown())
                 await self._ready
         except ModelRefused as refusal:
-            self.refused = True
             self._lose(str(refusal))
         except TimeoutError:
             self._lose(f"the model was not ready after {self.ready_seconds:g} s")
-        except (OSError, PeerError, InvalidHandshake, InvalidURI) as wrong:
+        except (OSError, PeerError, InvalidHandshake, InvalidURI, ValueError) as wrong:
+            self._lose(f"no session with the model: {type(wrong).__name__}: {wrong}")
+        except Exception as wrong:
+            log.exception("a fault of ours while a session was opened")
             self._lose(f"no session with the model: {type(wrong).__name__}: {wrong}")
 
-    async def _dial(self) -> WireLink:
-        """TCP, TLS with the certificate checked, upgrade. Raises OSError, ModelRefused, InvalidHandshake."""
+    async def _dial(self) -> None:
+        """TCP, TLS with the certificate checked, upgrade. Raises OSError, ModelRefused, InvalidHandshake, ValueError."""
         uri = parse_uri(self.endpoint.for_model(self.model))
         core = ClientProtocol(uri, max_size=MAX_MESSAGE)
         request = core.connect()
         for name, value in self.endpoint.headers().items():
             request.headers[name] = value
         core.send_request(request)
+
+        def end() -> WireLink:  # known before a byte comes: the server's first word may be in the segment of its 101
+            self._link = WireLink(core, max_unsent=4 << 20)
+            self._link.listener = self
+            return self._link
+
         _, link = await asyncio.get_running_loop().create_connection(
-            lambda: WireLink(core, max_unsent=4 << 20),
+            end,
             uri.host,
             uri.port,
-            ssl=ssl.create_default_context() if uri.secure else None,
+            ssl=_tls() if uri.secure else None,
             server_hostname=uri.host if uri.secure else None,
         )
-        link.listener = self
         try:
             await link.opened
         except InvalidStatus as refusal:
@@ -199,7 +205,6 @@ class ModelSession:
         except BaseException:
             link.abort()
             raise
-        return link
 
     def heard(self, text: bytes) -> None:
         """A message from the server: part of the negotiation, or for the listener."""
@@ -266,6 +271,12 @@ class ModelSession:
         if self._listener is not None:
             listener, self._listener = self._listener, None
             listener.model_lost(why)
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """One context for all sessions: to make one reads every authority of the system, 25 ms of a standing loop."""
+    return ssl.create_default_context()
 
 
 def _current_task() -> asyncio.Task[None] | None:

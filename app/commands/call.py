@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 
 import msgspec
@@ -75,22 +77,21 @@ async def _target(
     if to is not None:
         if not settings.twilio_auth_tokens:
             raise SetupError(f"expected TWILIO_AUTH_TOKEN to sign calls to {to}, found none in the environment or .env")
-        return _aim(to, to, settings.twilio_auth_tokens[0], settings.twilio_account_sid), ""
+        return _aim(settings, to, to, settings.twilio_auth_tokens[0]), ""
     found = find_running(settings.data)
     running, data = (found, settings.data) if found else await stack.enter_async_context(started_server(quiet=quiet))
     token = settings.twilio_auth_tokens[0] if settings.twilio_auth_tokens else kept_secret(data, "twilio_auth_token")
-    return _aim(
-        running.url, running.public_url, token, settings.twilio_account_sid, running.model
-    ), running.database_url
+    return _aim(settings, running.url, running.public_url, token, running.model), running.database_url
 
 
-def _aim(url: str, public_url: str, token: str, account_sid: str, model: str = "") -> Target:
+def _aim(settings: Settings, url: str, public_url: str, token: str, model: str = "") -> Target:
     return Target(
         url=url.rstrip("/"),
         public_url=public_url.rstrip("/"),
         auth_token=token,
-        account_sid=account_sid or ACCOUNT_SID,
+        account_sid=settings.twilio_account_sid or ACCOUNT_SID,
         model=model,
+        phone_number=settings.twilio_phone_number,
     )
 
 
@@ -98,9 +99,11 @@ def find_running(data: Path) -> Running | None:
     """What a live server of this data folder left there; None if there is none."""
     try:
         running = msgspec.json.decode((data / "serve.json").read_bytes(), type=Running)
-        with urllib.request.urlopen(running.url + "/healthz", timeout=2) as answer:  # noqa: S310  loopback, written by serve
+        os.kill(running.pid, 0)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(running.url + "/healthz", timeout=2) as answer:
             return running if answer.status == 200 else None
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, HTTPException, msgspec.MsgspecError):
         return None
 
 
@@ -139,7 +142,7 @@ async def started_server(*, quiet: bool = False, **environment: str) -> AsyncIte
             print(f"started a server for this call on {running.url}", file=sys.stderr)
         yield running, data
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # at once: SIGTERM would wait for calls
         try:
             await asyncio.to_thread(process.wait, 10)
         except subprocess.TimeoutExpired:

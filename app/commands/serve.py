@@ -13,8 +13,10 @@ import msgspec
 import structlog
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
+from hypercorn.utils import LifespanFailureError
 
 from app import log as logging
+from app import registry
 from app import settings as all_settings
 from app.adapters.migrate import migrate
 from app.errors import SetupError
@@ -25,7 +27,8 @@ log = structlog.get_logger()
 
 DRAIN_SECONDS = 280.0
 """On SIGTERM calls may go on this long: Fly gives 300 s."""
-BUSY_LOOKS = 0.2
+LEAD_SECONDS = 5.0
+"""How long calls that were cut may take to ask what is next."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -43,6 +46,7 @@ def serve(*, port: int | None = None) -> int:
     """Answer calls until a signal. Raises SetupError with the remedy if it cannot start."""
     settings = all_settings.load() if port is None else all_settings.load({**_environment(), "PORT": str(port)})
     logging.configure(settings.log_level)
+    registry.find(settings)  # what is wrong with a mode is said before anything is started
     check_port(settings.host, settings.port)
     url, postgres = open_database(settings)
     try:
@@ -98,9 +102,18 @@ async def _serve(settings: Settings, database_url: str) -> None:
 
     try:
         await hypercorn_serve(app, _config(settings), shutdown_trigger=trigger)
+    except LifespanFailureError as failure:
+        raise SetupError(str(failure)) from failure
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            (settings.data / "serve.json").unlink()
+        _forget(settings)
+
+
+def _forget(settings: Settings) -> None:
+    """Take away what other commands find us by, unless another server has put its own there."""
+    path = settings.data / "serve.json"
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        if msgspec.json.decode(path.read_bytes(), type=Running).pid == os.getpid():
+            path.unlink()
 
 
 def _signalled(number: int, stop: asyncio.Event, hurry: asyncio.Event) -> None:
@@ -120,7 +133,10 @@ async def drain(house: House, hurry: asyncio.Event) -> None:
         wait.cancel()
     if house.board.live:
         house.board.close_all()
-        await asyncio.sleep(BUSY_LOOKS)  # the close frames leave before the server stops
+        with contextlib.suppress(
+            TimeoutError
+        ):  # the carrier asks what is next, and is told to take the caller to a person
+            await asyncio.wait_for(house.board.led_on(), LEAD_SECONDS)
 
 
 async def _announce(settings: Settings, state: object) -> None:

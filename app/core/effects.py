@@ -1,6 +1,6 @@
 """What a call can want done. Each is an order, in the imperative; the relay carries it out and decides nothing."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -81,7 +81,9 @@ class RequestResponse(Effect, frozen=True):
 
 
 class OfferTools(Effect, frozen=True):
-    """Offer the full tool set and the turn detection of all turns after the first."""
+    """Offer the full tool set and, if the server takes it, the turn detection of all turns after the first."""
+
+    detection: bool = True
 
 
 class CloseModel(Effect, frozen=True):
@@ -100,10 +102,11 @@ class RunTool(Effect, frozen=True):
 
 
 class PutThrough(Effect, frozen=True):
-    """Remember for `/twilio/next`: dial the desk."""
+    """Remember for `/twilio/next`: dial the desk. `outcome`: what the call came to, once the person has answered."""
 
     to: str
     reason: str
+    outcome: dict[str, Any] = {}
 
 
 class HangUp(Effect, frozen=True):

@@ -156,6 +156,8 @@ class ToolReturned(Event, frozen=True, kw_only=True):
     ms: int
     transfer_to: str = ""
     """A desk, if the tool asked for the caller to be put through."""
+    transfer_outcome: dict[str, Any] = {}
+    """Fields of the outcome that hold once the person has answered."""
     ends_call: bool = False
     reason: str = ""
 

@@ -22,7 +22,16 @@ How it leaves, by one door, is `Stage`'s.
 from app.core import effects as do
 from app.core import events as ev
 from app.core.cost import cost_usd
-from app.core.phases import GONE_FOR_GOOD, OPENING_ID, OUT_OF_TIME, SILENT_GOODBYE, STILL_THERE, Phase
+from app.core.phases import (
+    ENDLESS_SPEECH,
+    GONE_FOR_GOOD,
+    OFFER_ID,
+    OPENING_ID,
+    OUT_OF_TIME,
+    SILENT_GOODBYE,
+    STILL_THERE,
+    Phase,
+)
 from app.core.stage import Stage
 from app.core.timers import Timer
 
@@ -42,7 +51,8 @@ class CallMachine(Stage):
                     self._how if self._how in ("completed", "dormant", "capped") else "caller_left", how, now
                 )
             case (_, ev.HouseCloses()):
-                return [do.Resume("this server restarts"), *self._close("interrupted", now, code=1001)]
+                resume: list[do.Effect] = [] if self._how else [do.Resume("this server restarts")]
+                return [*resume, *self._close(self._how or "interrupted", now, code=1001)]
             case (Phase.WAITING, ev.StreamStarted()):
                 return self._stream_started(now)
             case (Phase.WAITING, _):
@@ -67,12 +77,13 @@ class CallMachine(Stage):
             case ev.KeyPressed(digit=digit):
                 return self._key_pressed(digit, now)
             case ev.ResponseStarted(response_id=response, out_of_band=out_of_band):
-                self._response_started(response, out_of_band)
+                self._response_started(response, out_of_band, now)
             case ev.ResponseDone():
                 return self._response_done(event, now)
             case ev.AgentSpoke(response_id=response, item_id=item):
                 return self._agent_spoke(response, item, now)
             case ev.AgentSaid():
+                self._progress(now)
                 return self.talk.agent_said(event, now)
             case ev.AgentAudioEnded(item_id=item):
                 return self.talk.mark(item)
@@ -97,7 +108,7 @@ class CallMachine(Stage):
         self._started_at = now
         if self.record.began is None:
             self.record.began = now
-        self.timers.set("max", now + self.terms.max_seconds)
+        self.timers.set("max", max(now + 1, self.record.began + self.terms.max_seconds))
         self.timers.set("first_audio", now + self.terms.first_audio_seconds)
         self.timers.set("moment", now + self.terms.moment_seconds)
         return [self._milestone("stream_started", now)]
@@ -122,18 +133,23 @@ class CallMachine(Stage):
         if not any(turn.who == "caller" for turn in self.record.spoken):
             effects.append(self._milestone("first_caller_speech", now))
         self.sequencer.caller_spoke()
-        self._asked_still_there = False
         self._stopped_at = None
         for timer in ("dormant", "answer", "stall"):
             self.timers.drop(timer)
+        self.timers.set("speech", now + self.terms.speech_seconds)
         effects += self._cut(now)
         self.talk.caller_spoke(item, now)
-        if self.phase is Phase.LEAVING and self._how == "completed":
-            self._move(Phase.TALKING)
-            self._how = ""
-            self.timers.drop("leave")
-            effects.append(do.Resume("the caller spoke during the goodbye"))
-        return effects
+        return [*effects, *self._stay()]
+
+    def _stay(self) -> list[do.Effect]:
+        """The caller is there: a goodbye that is being said is taken back, a promise to a person is not."""
+        self._asked_still_there = False
+        if self.phase is not Phase.LEAVING or self._how not in ("completed", "dormant"):
+            return []
+        self._move(Phase.TALKING)
+        self._how = ""
+        self.timers.drop("leave")
+        return [do.Resume("the caller went on during the goodbye")]
 
     def _cut(self, now: float, *, cancel: bool = False) -> list[do.Effect]:
         """Throw away what is unheard; `cancel` where the server does not stop its response by itself."""
@@ -144,6 +160,7 @@ class CallMachine(Stage):
 
     def _caller_stopped(self, item: str, now: float) -> list[do.Effect]:
         self.sequencer.caller_stopped()
+        self.timers.drop("speech")
         self._stopped_at = now
         self.talk.caller_stopped(item, now)
         self._quiet_from(now)
@@ -153,10 +170,10 @@ class CallMachine(Stage):
     def _key_pressed(self, digit: str, now: float) -> list[do.Effect]:
         """Keys are gathered until `#` or a pause, so that a number is one line of talk and not ten."""
         self._keys += digit
-        self._asked_still_there = False
+        effects = self._stay()
         self._quiet_from(now)
-        self.timers.set("keys", now + (0 if digit == "#" else self.terms.keys_seconds))
-        return self._send_keys(now) if digit == "#" else []
+        self.timers.set("keys", now + self.terms.keys_seconds)
+        return [*effects, *self._send_keys(now)] if digit == "#" else effects
 
     def _send_keys(self, now: float) -> list[do.Effect]:
         """Keys interrupt what is said, but the server does not know of them: its response is cancelled."""
@@ -172,12 +189,18 @@ class CallMachine(Stage):
 
     # --- the agent --------------------------------------------------------------------------------------------------
 
-    def _response_started(self, response: str, out_of_band: bool) -> None:
+    def _response_started(self, response: str, out_of_band: bool, now: float) -> None:
         if out_of_band:
             self.talk.silenced.add(response)
             return
         self.sequencer.started(response)
         self.timers.drop("answer")
+        self._progress(now)
+
+    def _progress(self, now: float) -> None:
+        """A response goes on: its end, or more of it, is due again within the stall limit."""
+        if self.sequencer.running:
+            self.timers.set("stall", now + self.terms.stall_seconds)
 
     def _response_done(self, event: ev.ResponseDone, now: float) -> list[do.Effect]:
         self.record.cost_usd += cost_usd(self.terms.model, event.usage)
@@ -186,10 +209,12 @@ class CallMachine(Stage):
         effects = self.talk.mark_response(event.response_id)
         if self.sequencer.asked == OPENING_ID:  # a server that does not announce its responses
             self.sequencer.asked = ""
-        effects += self.sequencer.done(event.response_id)
+        self.sequencer.done(event.response_id)
         if not self._offered:
             self._offered = True
             effects.append(do.OfferTools())
+        if not self.tools.open:  # else the answer of the last tool asks for the next response
+            effects += self.sequencer.grant()
         if event.status == "failed":
             effects += self._response_failed(event, now)
         else:
@@ -211,7 +236,7 @@ class CallMachine(Stage):
 
     def _agent_spoke(self, response: str, item: str, now: float) -> list[do.Effect]:
         self.talk.agent_spoke(response, item, now)
-        self.timers.drop("stall")
+        self._progress(now)
         self.timers.drop("dormant")
         effects: list[do.Effect] = []
         if not self._first_audio:
@@ -219,7 +244,7 @@ class CallMachine(Stage):
             self.timers.drop("moment")
             self.timers.drop("first_audio")
             effects.append(self._milestone("first_audio_sent", now))
-            if self.terms.greets:
+            if self.terms.greets and not self._clip_played:
                 effects.append(self._greeted(self.greeting_path, now))
         if self._stopped_at is not None:
             effects.append(do.Measure("turn", now - self._stopped_at))
@@ -248,7 +273,8 @@ class CallMachine(Stage):
             return []
         effects: list[do.Effect] = [do.Write(tool.row), do.AnswerTool(event.call_id, event.output)]
         if event.transfer_to and self._how in ("", "completed"):
-            effects += [do.PutThrough(event.transfer_to, event.reason), self._milestone("transfer_started", now)]
+            wish = do.PutThrough(event.transfer_to, event.reason, event.transfer_outcome)
+            effects += [wish, self._milestone("transfer_started", now)]
             self._leave("transferred", now)
         elif event.ends_call and not self._how:
             effects.append(do.HangUp(event.reason))
@@ -265,6 +291,9 @@ class CallMachine(Stage):
         """Most errors leave the talk as it is; one that ends it says so by its code or type."""
         if {event.code, event.type} & GONE_FOR_GOOD:
             return self._give_up(f"the model refused: {event.code or event.type}", now)
+        if event.event_id == OFFER_ID and not self._offered_plain:
+            self._offered_plain = True
+            return [do.OfferTools(detection=False)]
         self.sequencer.refused(event.event_id, busy=event.code == "conversation_already_has_active_response")
         if self.sequencer.wanted and not self.sequencer.running:
             self.timers.set("answer", now + self.terms.answer_seconds)
@@ -282,12 +311,13 @@ class CallMachine(Stage):
     def _due(self, timer: Timer, now: float) -> list[do.Effect]:
         match timer:
             case "moment":
+                self._clip_played = True
                 return [do.PlayClip("one_moment"), self._greeted("fallback", now)]
             case "first_audio":
                 return self._give_up("the model said nothing in time", now)
             case "answer":
                 self.sequencer.awaits_server = False
-                return list(self.sequencer.want())
+                return [] if self.sequencer.asked else list(self.sequencer.want())
             case "stall":
                 return self._give_up("the model owed an answer and gave none", now)
             case "keys":
@@ -295,7 +325,12 @@ class CallMachine(Stage):
             case "dormant":
                 return self._dormant(now)
             case "max":
+                self.timers.set("max", now + 1)  # the stream opens or leaves just now: looked at again
                 return self._say_goodbye(OUT_OF_TIME, "capped", now)
+            case "speech":
+                self.sequencer.caller_speaking = False
+                self._expect_answer(now)
+                return [do.AddText("system", ENDLESS_SPEECH), *self.sequencer.want()]
             case "leave":
                 return self._close(self._how, now)
 

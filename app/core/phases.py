@@ -16,10 +16,14 @@ GONE_FOR_GOOD = frozenset(
 )
 """Errors that no retry heals; they come as `code` or as `type`."""
 
+OFFER_ID = "offer-tools"
+"""event_id of the update that offers all tools."""
+
 OPENING_ID = "opening"
 """event_id of the response that is asked for with the session's configuration."""
 
 STILL_THERE = "The caller has been silent for a while. Ask in one short sentence whether they are still there."
+ENDLESS_SPEECH = "The line has been noisy for minutes. Say in one short sentence that you cannot hear the caller well."
 SILENT_GOODBYE = "The caller is still silent. Say goodbye in one short sentence; the call ends now."
 OUT_OF_TIME = "This call has run out of time. Say so and say goodbye in one short sentence; the call ends now."
 
@@ -61,4 +65,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     max_seconds: float = 1800.0
     max_cost_usd: float = 5.0
     leave_seconds: float = 10.0
+    speech_seconds: float = 120.0
+    """Of speech without an end: turn detection that hears a noisy line as one never-ending word."""
     keys_seconds: float = 1.5

@@ -22,6 +22,8 @@ class Sequencer:
     caller_speaking: bool = False
     awaits_server: bool = False
     """The caller's words ended, and the server owes a response of its own."""
+    seen_by_server: bool = False
+    """What is wished for was wished for before the caller's words ended, so that the server's own answer covers it."""
     numbered: int = 0
 
     @property
@@ -32,6 +34,7 @@ class Sequencer:
     def want(self) -> list[RequestResponse]:
         """A response is wished for; asked for at once if it may be."""
         self.wanted = True
+        self.seen_by_server = False
         return self.grant()
 
     def grant(self) -> list[RequestResponse]:
@@ -51,24 +54,19 @@ class Sequencer:
         """The caller's words ended; the server answers them by itself, and sees all that was sent until now."""
         self.caller_speaking = False
         self.awaits_server = True
-
-    def give_up_waiting(self) -> list[RequestResponse]:
-        """The server did not answer the caller by itself after all."""
-        self.awaits_server = False
-        return self.grant()
+        self.seen_by_server = self.wanted
 
     def started(self, response_id: str) -> None:
         """A response of the default conversation began."""
-        if self.awaits_server and not self.asked:
+        if self.awaits_server and not self.asked and self.seen_by_server:
             self.wanted = False
         self.awaits_server = False
         self.asked = ""
         self.running.add(response_id)
 
-    def done(self, response_id: str) -> list[RequestResponse]:
-        """A response of the default conversation is over."""
+    def done(self, response_id: str) -> None:
+        """A response of the default conversation is over; what waited for it may be granted."""
         self.running.discard(response_id)
-        return self.grant()
 
     def refused(self, event_id: str, *, busy: bool) -> None:
         """The server refused a request. busy: because another response runs; then it is wished for again."""

@@ -36,7 +36,9 @@ class Stage:
         """How the model's session came: prepared, spare or cold. The relay says."""
         self._started_at = 0.0
         self._first_audio = False
+        self._clip_played = False
         self._offered = False
+        self._offered_plain = False
         self.tools = ToolCalls(record)
         self._keys = ""
         self._stopped_at: float | None = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.playback import BYTES_A_MS, Part, Playback
+from app.core.playback import BYTES_A_MS, Playback
 from app.core.record import CallRecord
 
 
@@ -83,20 +83,23 @@ class Talk:
         cut = self.playback.clear(now)
         if playing:
             effects.append(do.ClearPlayback())
-        for part in cut:
-            effects += self._cut_part(part, now)
+        for item, index in dict.fromkeys((part.item_id, part.content_index) for part in cut):
+            effects += self._cut_item(item, index)
+        if cut:
+            effects += self.settle(now)
         return effects
 
-    def _cut_part(self, part: Part, now: float) -> list[do.Effect]:
-        response = self.voice_of.get(part.item_id)
+    def _cut_item(self, item_id: str, content_index: int) -> list[do.Effect]:
+        """One item's part was cut: truncate it to all that was heard of it, over all its pieces, or forget it."""
+        response = self.voice_of.get(item_id)
         if response is None:  # a clip of the house's own: the model knows nothing of it
             return []
         self.silenced.add(response)
-        heard_ms = part.heard // BYTES_A_MS
-        tell: do.Effect = (
-            do.Truncate(part.item_id, part.content_index, heard_ms) if heard_ms else do.DeleteItem(part.item_id)
-        )
-        return [tell, *self.settle(now)]
+        pieces = [part for part in self.playback.parts if part.item_id == item_id]
+        heard_ms = sum(part.heard for part in pieces if part.content_index == content_index) // BYTES_A_MS
+        if heard_ms:
+            return [do.Truncate(item_id, content_index, heard_ms)]
+        return [] if sum(part.heard for part in pieces) >= BYTES_A_MS else [do.DeleteItem(item_id)]
 
     def settle(self, now: float, *, all_turns: bool = False) -> list[do.Effect]:
         """Write down the agent's turns of which more was heard than the books know; at the end, every turn."""

@@ -18,6 +18,7 @@ from app.errors import SetupError
 from app.sim.caller import ScriptedCaller, Stretch
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
+from app.sim.carrier_numbers import PhoneNumber
 from app.sim.script import Script, render
 from app.sim.voices import say
 
@@ -35,6 +36,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     auth_token: str
     account_sid: str
     model: str = ""
+    phone_number: str = ""
+    """The account's own number, if the server is configured with one: the caller id of its transfers."""
 
 
 class Turnaround(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +104,7 @@ async def rehearse(
         account_sid=target.account_sid,
         public_url=target.public_url,
         connect_to=target.url,
+        numbers=[PhoneNumber(target.phone_number)] if target.phone_number else (),
         verb_speed=VERB_SPEED,
         keep_audio=False,
     )

@@ -13,10 +13,12 @@ from app.errors import LinkClogged, LinkClosed
 log = structlog.get_logger()
 
 UNSENT_BYTES = 1 << 20
+CLOSE_SECONDS = 2.0
+"""How long what was sent before a close, and the close itself, may take."""
 
 
 class AsgiLink:
-    """A `Link` over an accepted Starlette WebSocket. `send` never waits; the writer takes what gathered."""
+    """A `Link` over a Starlette WebSocket. `send` never waits; the writer takes what gathered."""
 
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
@@ -26,6 +28,7 @@ class AsgiLink:
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
         self._wake = asyncio.Event()
+        self._closing = asyncio.Event()
         self._gone = False
 
     def send(self, text: bytes) -> None:
@@ -35,6 +38,7 @@ class AsgiLink:
         self._unsent.append(text)
         self._unsent_bytes += len(text)
         if self._unsent_bytes > UNSENT_BYTES:
+            self._unsent.clear()
             self.close(1011, "reads too slowly")
             raise LinkClogged
         self._wake.set()
@@ -44,21 +48,26 @@ class AsgiLink:
         if self.code is None:
             self.code, self._reason = code, reason[:120]
             self._wake.set()
+            self._closing.set()
 
     async def run(self, listener: Listener) -> None:
-        """Read and write until either end is done; the listener hears of the end once."""
-        writer = asyncio.create_task(self._write())
+        """Read and write until either end is done; the listener hears of the end once, whatever it was."""
         reader = asyncio.create_task(self._read(listener))
+        writer = asyncio.create_task(self._write())
+        closing = asyncio.create_task(self._closing.wait())
+        code = 1006
         try:
-            done, _ = await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
-            code = reader.result() if reader in done else (self.code or 1006)
+            await asyncio.wait({reader, writer, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if closing.done() and not writer.done():  # a peer that does not read must not hold its call for ever
+                await asyncio.wait({writer}, timeout=CLOSE_SECONDS)
+            if reader.done() and reader.exception() is None:
+                code = reader.result()
         finally:
             self._gone = True
-            for task in (reader, writer):
+            for task in (reader, writer, closing):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-        listener.closed(code, self._reason)
+            await asyncio.gather(reader, writer, closing, return_exceptions=True)
+            listener.closed(self.code or code, self._reason)
 
     async def _read(self, listener: Listener) -> int:
         """Hand on text; returns the peer's close code."""

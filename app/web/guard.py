@@ -138,6 +138,8 @@ class Guard:
         """Loopback by itself grants nothing: a proxy on this machine looks the same. So no forwarding header may be there."""
         return (
             self.settings.public_is_loopback
+            and request.client is not None
+            and request.client.host in LOOPBACK
             and urlsplit("//" + request.headers.get("host", "")).hostname in LOOPBACK
             and not any(name in request.headers for name in FORWARDED)
         )

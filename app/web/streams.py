@@ -14,9 +14,10 @@ from app.adapters.link import Link
 from app.core import events as ev
 from app.core.record import CallInfo
 from app.errors import PeerError
+from app.live_call import LiveCall
 from app.mode import Mode
 from app.relay import Relay
-from app.switchboard import LiveCall, Switchboard
+from app.switchboard import Switchboard
 from app.web.guard import Guard
 from app.wire import twilio
 
@@ -119,7 +120,10 @@ class PhoneStream:
     def _refuse(self, why: str) -> None:
         log.warning("stream closed", why=why)
         self._over = True
+        self._deadline.cancel()
         self.link.close(POLICY, why)
+        if self.verdict.call is not None:
+            self.board.unjoined(self.verdict.call)
 
     def closed(self, code: int, reason: str) -> None:
         """The socket is gone."""

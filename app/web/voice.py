@@ -10,10 +10,11 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from app.core.record import CallInfo
+from app.live_call import LiveCall, Step
 from app.mode import Mode
 from app.registry import Registry
 from app.settings import Settings
-from app.switchboard import LiveCall, Switchboard
+from app.switchboard import Switchboard
 from app.web.asgi_link import AsgiLink
 from app.web.guard import Form, Guard, Refused
 from app.web.streams import PhoneStream, judge
@@ -60,7 +61,12 @@ class Voice:
                 form = await self.guard.form(request)
             except Refused as refusal:
                 return refusal.response
-            return Response(await answer(request, form), media_type="application/xml")
+            try:
+                document = await answer(request, form)
+            except Exception:  # the carrier would play its application error and cut the caller off
+                log.exception("a fault of ours at a door", path=path, call_sid=form.get("CallSid", ""))
+                document = self._to_person(SORRY_PERSON, _info(form)) or twiml.hang_up(SORRY_GOODBYE)
+            return Response(document, media_type="application/xml")
 
         return Route(path, endpoint, methods=["POST", "GET"])
 
@@ -75,7 +81,7 @@ class Voice:
         call = self.board.incoming(info, self._mode(request, info))
         if call is None:
             return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
-        return self._stream(call)
+        return self._stream(call) if call.ticket else call.document
 
     async def next(self, request: Request, form: Form) -> str:
         """A stream has ended, or never came to be: what now?"""
@@ -88,8 +94,14 @@ class Voice:
             return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
         return self._follow(call, what.step, what.desk)
 
-    def _follow(self, call: LiveCall, step: str, desk: str = "") -> str:
+    def _follow(self, call: LiveCall, step: Step, desk: str = "") -> str:
         """The document for one step of a call."""
+        if step == "repeat":
+            return call.document
+        call.document = self._document(call, step, desk)
+        return call.document
+
+    def _document(self, call: LiveCall, step: Step, desk: str) -> str:
         match step:
             case "resume":
                 self.board.prepare(call)
@@ -118,7 +130,9 @@ class Voice:
         if call.apologised:
             self.board.finish(call)
             return twiml.hang_up("" if form.get("DialCallStatus") in ("completed", "answered") else SORRY_GOODBYE)
-        _, what = self.board.what_next(info, call.mode)
+        call, what = self.board.what_next(info, call.mode)
+        if call is None:
+            return twiml.hang_up(SORRY_GOODBYE)
         return self._follow(call, what.step, what.desk)
 
     async def status(self, request: Request, form: Form) -> str:
@@ -146,11 +160,14 @@ class Voice:
         if verdict.status != 101:
             await socket.send_denial_response(PlainTextResponse("", verdict.status))
             return
-        await socket.accept()
         link = AsgiLink(socket)
-        await link.run(
-            PhoneStream(self.board, link, verdict, account_sid=self.settings.twilio_account_sid, door="asgi"),
-        )
+        stream = PhoneStream(self.board, link, verdict, account_sid=self.settings.twilio_account_sid, door="asgi")
+        try:
+            await socket.accept()
+        except BaseException:
+            stream.closed(1006, "not accepted")
+            raise
+        await link.run(stream)
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
@@ -159,12 +176,13 @@ class Voice:
         return self.registry.mode_for(wanted, info.dialled)
 
     def _stream(self, call: LiveCall) -> str:
-        return twiml.stream(
+        call.document = twiml.stream(
             url=f"{self.settings.socket_url}/voice/ws/{call.mode.name}/{call.ticket}",
             next_url=self._url("/twilio/next"),
             status_url=self._url("/twilio/stream-status"),
             parameters={"caller": call.info.caller, "dialled": call.info.dialled},
         )
+        return call.document
 
     def _url(self, path: str) -> str:
         return self.settings.public_url + path

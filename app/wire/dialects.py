@@ -36,8 +36,8 @@ class Dialect(msgspec.Struct, frozen=True):
     name: DialectName
     session: Callable[[SessionPlan], dict[str, Any]]
     """The whole configuration."""
-    update: Callable[[list[dict[str, Any]], TurnDetection], dict[str, Any]]
-    """A later change of tools and turn detection; nothing else changes."""
+    update: Callable[[list[dict[str, Any]], TurnDetection | None], dict[str, Any]]
+    """A later change of tools and, unless None, turn detection; nothing else changes."""
     agent_text: str
     """Type of a text part in an assistant's message."""
     refuses: frozenset[str]
@@ -76,8 +76,9 @@ def _ga(plan: SessionPlan) -> dict[str, Any]:
     }
 
 
-def _ga_update(tools: list[dict[str, Any]], vad: TurnDetection) -> dict[str, Any]:
-    return {"type": "realtime", "tools": tools, "audio": {"input": {"turn_detection": turn_detection(vad)}}}
+def _ga_update(tools: list[dict[str, Any]], vad: TurnDetection | None) -> dict[str, Any]:
+    update: dict[str, Any] = {"type": "realtime", "tools": tools}
+    return update | ({"audio": {"input": {"turn_detection": turn_detection(vad)}}} if vad else {})
 
 
 def _flat(plan: SessionPlan) -> dict[str, Any]:
@@ -96,8 +97,8 @@ def _flat(plan: SessionPlan) -> dict[str, Any]:
     return session
 
 
-def _flat_update(tools: list[dict[str, Any]], vad: TurnDetection) -> dict[str, Any]:
-    return {"tools": tools, "turn_detection": turn_detection(vad)}
+def _flat_update(tools: list[dict[str, Any]], vad: TurnDetection | None) -> dict[str, Any]:
+    return {"tools": tools} | ({"turn_detection": turn_detection(vad)} if vad else {})
 
 
 def _language(plan: SessionPlan, *, many: str) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from app.core import effects as do
 from app.core import events as ev
-from app.errors import PeerError
+from app.errors import HouseError, PeerError
 from app.wire.dialects import Dialect
 
 
@@ -56,6 +57,8 @@ class _Event(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
+BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_quoted = msgspec.json.Encoder().encode
 _AUDIO = msgspec.json.Decoder(AudioDelta | _FlatAudioDelta)
 _EVENT = msgspec.json.Decoder(_Event)
 
@@ -67,11 +70,11 @@ def parse(text: bytes | str) -> Message | None:
     try:
         audio: AudioDelta = _AUDIO.decode(text)
         return audio
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BROKEN:
         pass  # any other event; one attempt costs about a microsecond, and audio is nearly all there is
     try:
         message = _EVENT.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+    except BROKEN as wrong:
         raise PeerError(f"expected a realtime event (a JSON object with a type), got: {wrong}") from wrong
     read = _READERS.get(message.type)
     return None if read is None else read(message)
@@ -172,7 +175,7 @@ def _out_of_band(response: dict[str, Any]) -> bool:
 
 def append_audio(payload: str) -> bytes:
     """Caller audio, as it came from the carrier: base64 of u-law."""
-    return b'{"type":"input_audio_buffer.append","audio":"%b"}' % payload.encode()
+    return b'{"type":"input_audio_buffer.append","audio":%b}' % _quoted(payload)
 
 
 def update_session(session: dict[str, Any], event_id: str) -> bytes:
@@ -221,3 +224,21 @@ def truncate(item_id: str, content_index: int, heard_ms: int) -> bytes:
 def delete_item(item_id: str) -> bytes:
     """Make the model forget an item of which nothing was heard."""
     return msgspec.json.encode({"type": "conversation.item.delete", "item_id": item_id})
+
+
+def command(effect: do.Effect, dialect: Dialect) -> bytes:
+    """An effect that is one command to the model. Raises HouseError for any other."""
+    match effect:
+        case do.Truncate(item_id=item, content_index=index, heard_ms=heard_ms):
+            return truncate(item, index, heard_ms)
+        case do.DeleteItem(item_id=item):
+            return delete_item(item)
+        case do.CancelResponse(response_id=response):
+            return cancel_response(response)
+        case do.AddText(role=role, text=text):
+            return add_text(role, text, dialect)
+        case do.AnswerTool(call_id=call_id, output=output):
+            return answer_tool(call_id, output)
+        case do.RequestResponse(event_id=event_id):
+            return create_response(event_id)
+    raise HouseError(f"expected an effect for the model, got {type(effect).__name__}")

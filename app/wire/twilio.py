@@ -18,6 +18,8 @@ FRAME = 160
 """Bytes of 20 ms: g711 u-law, 8 kHz mono."""
 SILENCE = b"\xff"
 ENCODING = "audio/x-mulaw"
+BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for text that is not JSON, not UTF-8, not of the shape, or nested without end."""
 
 
 class Media(msgspec.Struct, frozen=True):
@@ -82,6 +84,7 @@ class _Head(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Media | _StartMessage | _MarkMessage | _DtmfMessage | _Stop | _Connected)
+_quoted = msgspec.json.Encoder().encode
 _HEAD = msgspec.json.Decoder(_Head)
 _KNOWN = frozenset({"media", "start", "mark", "dtmf", "stop", "connected"})
 
@@ -93,7 +96,7 @@ def parse(text: bytes | str) -> Media | ev.Event | None:
     """
     try:
         message = _DECODER.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+    except BROKEN as wrong:
         _refuse_if_known(text, wrong)
         return None
     match message:
@@ -120,7 +123,7 @@ def _refuse_if_known(text: bytes | str, wrong: Exception) -> None:
     """New kinds of message may appear without notice and are passed over; a known kind with wrong fields is a fault."""
     try:
         event = _HEAD.decode(text).event
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BROKEN:
         raise PeerError(f"expected a Media Streams message (a JSON object with an event), got: {wrong}") from wrong
     if event in _KNOWN:
         raise PeerError(f"a Media Streams {event!r} message is not as documented: {wrong}") from wrong
@@ -128,10 +131,7 @@ def _refuse_if_known(text: bytes | str, wrong: Exception) -> None:
 
 def media(stream_sid: str, payload: str) -> bytes:
     """Audio for the caller. payload: base64 of u-law, a whole multiple of 160 bytes."""
-    return b'{"event":"media","streamSid":%b,"media":{"payload":"%b"}}' % (
-        msgspec.json.encode(stream_sid),
-        payload.encode(),
-    )
+    return b'{"event":"media","streamSid":%b,"media":{"payload":%b}}' % (_quoted(stream_sid), _quoted(payload))
 
 
 def mark(stream_sid: str, name: str) -> bytes:

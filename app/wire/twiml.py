@@ -43,7 +43,7 @@ def dial(*, number: str, caller_id: str, dialed_url: str, say: str = "", timeout
     response = VoiceResponse()
     if say:
         response.say(clean(say))
-    kinds = {"caller_id": caller_id} if caller_id else {}
+    kinds = {"caller_id": clean(caller_id)} if caller_id else {}
     person = Dial(action=dialed_url, method="POST", timeout=timeout, answer_on_bridge=True, **kinds)
     person.number(number)
     response.append(person)

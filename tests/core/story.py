@@ -1,4 +1,4 @@
-"""Stage: a CallMachine between a made-up model and a made-up carrier, under a clock that is moved by hand."""
+"""Story: a CallMachine between a made-up model and a made-up carrier, under a clock that is moved by hand."""
 
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from app.core import effects as do
 from app.core import events as ev
 from app.core.machine import CallMachine
 from app.core.phases import Phase, Terms
-from app.core.record import CallRecord, Row
+from app.core.record import CallRecord, Milestone, Row
 from tests.core.line import Line
 
 START = 100.0
@@ -25,7 +25,7 @@ def utc(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-class Stage:
+class Story:
     """Tells the machine events, carries out its effects as the relay does, and remembers all of them."""
 
     def __init__(self, *, record: CallRecord | None = None, starts_at: float = START, **terms: Any) -> None:
@@ -79,14 +79,14 @@ class Stage:
             deadline = self.machine.deadline
             mark_at = self.line.marks[0][0] if self.line.marks else None
             nearest = min((at for at in (deadline, mark_at) if at is not None), default=None)
-            if nearest is None or nearest > until:
+            if nearest is None or nearest > until + 1e-6:  # sums of floats
                 break
             self.clock = max(self.clock, nearest)
             if nearest == mark_at:
                 self.tell(ev.MarkReached(self.line.marks.pop(0)[1]))
             else:
                 self.tell(ev.TimePassed())
-        self.clock = until
+        self.clock = max(self.clock, until)
 
     # --- the model's part ---------------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class Stage:
         if done:
             self.tell(ev.ResponseDone(response, "completed"))
 
-    def caller_says(self, item: str, text: str = "Hello.", *, ms: float = 800) -> None:
+    def caller_talks(self, item: str, text: str = "Hello.", *, ms: float = 800) -> None:
         """The caller speaks for a while, is understood, and the server's own response is left to the test."""
         self.act(ev.CallerSpoke(item))
         scene = self.scene
@@ -147,6 +147,11 @@ class Stage:
         written: list[Row] = [write.row for write in self.all(do.Write, ever=True)]
         return [row for row in written if isinstance(row, kind)]
 
+    def measured(self) -> tuple[str, int, str]:
+        """The one measure of this act: what, milliseconds, path."""
+        measure = self.did(do.Measure)
+        return measure.what, round(measure.seconds * 1000), measure.path
+
     @property
     def over(self) -> bool:
         """Whether the stream has ended."""
@@ -155,7 +160,9 @@ class Stage:
 
 def started() -> ev.StreamStarted:
     """The carrier's start."""
-    return ev.StreamStarted(stream_sid="MZ1", call_sid="CA1", account_sid="AC1", encoding="audio/x-mulaw", parameters={})
+    return ev.StreamStarted(
+        stream_sid="MZ1", call_sid="CA1", account_sid="AC1", encoding="audio/x-mulaw", parameters={}
+    )
 
 
 def returned(call_id: str, output: str = "{}", *, to: str = "", ends: bool = False) -> ev.ToolReturned:
@@ -163,3 +170,17 @@ def returned(call_id: str, output: str = "{}", *, to: str = "", ends: bool = Fal
     return ev.ToolReturned(
         call_id=call_id, output=output, status="ok", ms=5, transfer_to=to, ends_call=ends, reason="asked"
     )
+
+
+def greeted(**terms: Any) -> Story:
+    """A call whose greeting was made and heard."""
+    call = Story(**terms)
+    call.rings()
+    call.says("r0", ("a0", 500))
+    call.waits(600)
+    return call
+
+
+def milestones(call: Story) -> list[str]:
+    """Names of the milestones so far, in order."""
+    return [row.name for row in call.rows(Milestone)]

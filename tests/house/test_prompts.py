@@ -1,0 +1,97 @@
+"""Prompts: how we speak, what a mode does and what this call is, in one text of bounded size."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from app import prompts
+from app.errors import SetupError
+from app.mode import Mode
+from app.prompts import Situation
+from app.registry import find
+from tests.house.samples import OFFICE, make_settings
+
+NOW = datetime(2026, 11, 23, 9, 5, tzinfo=OFFICE.zone)
+CALL = Situation(caller="+14155550100", dialled="+14155550199", now=NOW)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A prompts folder of its own."""
+    monkeypatch.setattr(prompts, "FOLDER", tmp_path)
+    monkeypatch.setattr(prompts, "_environment", prompts._environment.__wrapped__)
+    (tmp_path / "house.md").write_text("\nSpeak briefly to {{ call.caller or 'nobody' }}.\n")
+    return tmp_path
+
+
+def make_mode(text: str, folder: Path, max_prompt_tokens: int = 1500) -> Mode:
+    (folder / "some.md").write_text(text)
+    return Mode(name="some", prompt="some.md", tools=[], max_prompt_tokens=max_prompt_tokens)
+
+
+def test_a_prompt_speaks_of_the_mode_the_office_and_the_call(folder: Path) -> None:
+    mode = make_mode(
+        "{{ mode.name }} at {{ office.name }}, {{ call.now.strftime('%A %H:%M') }}, {{ weekdays[0] }}\n"
+        "{% if call.dialled %}\nfor {{ call.dialled }}\n{% endif %}\n",
+        folder,
+    )
+    assert prompts.render(mode, OFFICE, CALL) == (
+        "some at Lakeside Dental, Monday 09:05, monday\nfor +14155550199\n\nSpeak briefly to +14155550100."
+    )
+
+
+def test_what_a_caller_or_an_office_is_called_is_never_read_as_a_template(folder: Path) -> None:
+    call = Situation(caller="{{ office.name }} <b>&", dialled="", now=NOW)
+    assert "{{ office.name }} <b>&" in prompts.render(make_mode("x", folder), OFFICE, call)
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ offfice.name }}", "{{ office.nmae }}", "{% if %}", "{{ x", "{% include 'none.md' %}"]
+)
+def test_a_prompt_that_cannot_be_rendered_is_refused_by_its_mode_s_name(folder: Path, text: str) -> None:
+    with pytest.raises(SetupError, match="'some'"):
+        prompts.render(make_mode(text, folder), OFFICE, CALL)
+
+
+@pytest.mark.parametrize("text", ["{{ 1 // 0 }}", "{{ call.now.strftime(3) }}", "{{ office.hours['monday'] + 1 }}"])
+def test_a_prompt_that_fails_as_it_is_written_is_refused_the_same_way(folder: Path, text: str) -> None:
+    with pytest.raises(SetupError, match="'some'"):
+        prompts.render(make_mode(text, folder), OFFICE, CALL)
+
+
+def test_a_missing_prompt_is_told_by_its_path(folder: Path) -> None:
+    mode = Mode(name="some", prompt="missing.md", tools=[])
+    assert prompts.check(mode, OFFICE, NOW) == ["mode 'some': expected a prompt prompts/missing.md, found none"]
+    (folder / "house.md").unlink()
+    assert prompts.check(make_mode("x", folder), OFFICE, NOW) == [
+        "mode 'some': expected a prompt prompts/house.md, found none"
+    ]
+
+
+@pytest.mark.parametrize("name", ["../settings.py", "/etc/passwd"])
+def test_a_prompt_is_never_read_from_outside_its_folder(folder: Path, name: str) -> None:
+    assert prompts.check(Mode(name="some", prompt=name, tools=[]), OFFICE, NOW)
+
+
+def test_a_prompt_over_its_budget_is_refused_and_one_within_it_is_not(folder: Path) -> None:
+    (folder / "house.md").write_text("h" * 38)
+    assert prompts.check(make_mode("m" * 40, folder, max_prompt_tokens=20), OFFICE, NOW) == []
+    (line,) = prompts.check(make_mode("m" * 41, folder, max_prompt_tokens=20), OFFICE, NOW)
+    assert line == "mode 'some': expected a prompt of at most 20 tokens, got about 21"
+
+
+@pytest.mark.parametrize(("text", "size"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2)])
+def test_tokens_are_counted_on_the_safe_side(text: str, size: int) -> None:
+    assert prompts.tokens(text) == size
+
+
+def test_every_mode_of_ours_says_its_call_s_time_and_whether_the_caller_is_known() -> None:
+    for mode in find(make_settings()).modes.values():
+        known = prompts.render(mode, OFFICE, CALL)
+        assert "2026-11-23" in known
+        assert "09:05" in known
+        assert "+14155550100" in known
+        assert "withheld" in prompts.render(mode, OFFICE, Situation(caller="", dialled="", now=NOW))
+        assert "{{" not in known
+        assert "{%" not in known

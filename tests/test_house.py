@@ -1,0 +1,205 @@
+"""The floors: imports go strictly down, minds have no clock, guests know one page, and no file grows past reading."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = ("app", "modes")
+LONGEST = 400
+
+FLOORS: dict[str, int] = {
+    # 6 house: how parts are joined
+    "app.main": 6,
+    "app.cli": 6,
+    "app.commands": 6,
+    # 5 doors: HTTP, rehearsal, the list of modes
+    "app.web": 5,
+    "app.sim": 5,
+    "app.registry": 5,
+    # 4 heart: time, tasks, two sockets by protocol
+    "app.relay": 4,
+    "app.toolbox": 4,
+    "app.switchboard": 4,
+    # 3 hands: the network and Postgres
+    "app.adapters": 3,
+    # 2 mind: what a call is
+    "app.core": 2,
+    # 1 forms: the shape of messages and of a mode
+    "app.wire": 1,
+    "app.tools": 1,
+    "app.mode": 1,
+    "app.prompts": 1,
+    # 0 words: names; libraries only, but for each other
+    "app.core.events": 0,
+    "app.core.effects": 0,
+    "app.core.record": 0,
+    "app.errors": 0,
+    "app.settings": 0,
+    "app.log": 0,
+    "app.office": 0,
+    "app.clips": 0,
+    "app.metrics": 0,
+}
+"""The floor of a module is that of its longest name here."""
+
+WITHOUT_IO = ("app.core", "app.wire")
+IO = frozenset(
+    {
+        "aiohttp", "asyncio", "asyncpg", "concurrent", "http", "httpx", "hypercorn", "multiprocessing", "sched", "select",
+        "selectors", "signal", "socket", "socketserver", "sqlalchemy", "ssl", "starlette", "subprocess", "threading", "time",
+        "urllib", "uvloop", "websockets",
+    }
+)  # fmt: skip
+CLOCKS = frozenset({"now", "utcnow", "today"})
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of ours by its dotted name."""
+    found = {}
+    for package in OURS:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+
+
+def imports(module: str) -> Iterator[str]:
+    """All that a module imports, wherever in it, by full dotted names; a name out of a package of ours is the module it is."""
+    package = module if modules()[module].name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*parents, *([node.module] if node.module else [])])
+            for alias in node.names:
+                whole = f"{source}.{alias.name}"
+                yield whole if whole in modules() else source
+
+
+def ours(module: str) -> set[str]:
+    """The modules of ours that a module imports."""
+    return {name for name in imports(module) if name.split(".")[0] in OURS}
+
+
+def floor(module: str) -> int | None:
+    """The floor of a module; None if nobody gave it one."""
+    while module:
+        if module in FLOORS:
+            return FLOORS[module]
+        module = module.rpartition(".")[0]
+    return None
+
+
+def within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+APP = [name for name in modules() if name.startswith("app.")]
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(APP) > 50
+    assert "app.core.events" in ours("app.wire.twilio")
+    assert "app.metrics" in ours("app.toolbox")
+
+
+def test_every_module_has_a_floor() -> None:
+    assert [name for name in APP if floor(name) is None] == []
+
+
+@pytest.mark.parametrize("module", APP)
+def test_imports_go_strictly_down_or_stay_within_the_floor(module: str) -> None:
+    own = floor(module)
+    assert own is not None
+    upward = {name: floor(name) for name in ours(module) if (floor(name) if floor(name) is not None else 99) > own}  # type: ignore[operator]
+    assert upward == {}, f"{module} is on floor {own}"
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    graph = {name: ours(name) - {name} for name in modules()}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as circle:
+        raise AssertionError(" -> ".join(circle.args[1])) from None
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if within(name, WITHOUT_IO)])
+def test_mind_and_forms_have_no_loop_no_socket_and_no_clock(module: str) -> None:
+    assert {name for name in imports(module) if name.split(".")[0] in IO} == set()
+    clocks = [
+        ast.unparse(node)
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS
+    ]
+    assert clocks == []
+    waits = [node for node in ast.walk(tree(module)) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
+    assert waits == []
+
+
+@pytest.mark.parametrize("module", APP)
+def test_the_registry_alone_loads_the_modes(module: str) -> None:
+    assert {name for name in ours(module) if within(name, ("modes",))} == set()
+    loads = [
+        ast.unparse(node)
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__", "exec", "eval")
+    ]
+    assert loads == [] or module == "app.registry"
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if name.startswith("modes.")])
+def test_a_guest_knows_the_contract_page_its_own_folder_and_libraries(module: str) -> None:
+    home = ".".join(module.split(".")[:2])
+    assert {name for name in ours(module) if name != "app.mode" and not within(name, (home,))} == set()
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_import_cheats_upward_for_types_alone(module: str) -> None:
+    assert "TYPE_CHECKING" not in modules()[module].read_text(encoding="utf-8")
+
+
+def test_the_words_import_nothing_but_libraries_and_words() -> None:
+    lowest = [name for name in APP if floor(name) == 0]
+    assert {name: sorted(ours(name)) for name in lowest if any(floor(other) != 0 for other in ours(name))} == {}
+
+
+def test_a_package_s_own_file_is_empty() -> None:
+    files = [path for package in (*OURS, "tests") for path in (ROOT / package).rglob("__init__.py")]
+    assert [str(path.relative_to(ROOT)) for path in files if path.read_text(encoding="utf-8").strip()] == []
+
+
+OUR_FILES = sorted(
+    path
+    for folder in (*OURS, "tests", "migrations", "tools", "bench")
+    for path in (ROOT / folder).rglob("*.py")
+    if path.name != "__init__.py"
+)
+
+
+@pytest.mark.parametrize("path", OUR_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_short_enough_to_read(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").count("\n") <= LONGEST
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_file_says_first_what_it_is_for(module: str) -> None:
+    assert modules()[module].name == "__init__.py" or ast.get_docstring(tree(module))
+
+
+def test_the_standard_library_is_not_shadowed() -> None:
+    tops = {path.stem for path in ROOT.glob("*.py")} | set(OURS)
+    assert not tops & sys.stdlib_module_names

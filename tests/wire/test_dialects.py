@@ -1,0 +1,175 @@
+"""The dialects: each session's shape key by key, and which dialect a server's first word shows."""
+
+from typing import Any
+
+import pytest
+
+from app.mode import SemanticVad, ServerVad
+from app.wire.dialects import DIALECTS, FLAT, GA, detect, other, turn_detection
+from tests.wire.samples import FLAT_CREATED, GA_CREATED, TINY_CREATED, TOOL, make_plan
+
+SEMANTIC = {"type": "semantic_vad", "eagerness": "high", "create_response": True, "interrupt_response": True}
+BY_SILENCE = ServerVad(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500)
+SILENCE = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 500,
+    "create_response": True,
+    "interrupt_response": True,
+}
+
+READY_GA: dict[str, Any] = {
+    "type": "realtime",
+    "output_modalities": ["audio"],
+    "instructions": "...",
+    "audio": {
+        "input": {
+            "format": {"type": "audio/pcmu"},
+            "noise_reduction": None,
+            "transcription": {"model": "gpt-live-transcribe", "languages": ["en"]},
+            "turn_detection": {**SILENCE, "idle_timeout_ms": None},
+        },
+        "output": {"format": {"type": "audio/pcmu"}, "voice": "marin", "speed": 1.0},
+    },
+    "tools": [TOOL],
+    "tool_choice": "auto",
+    "max_output_tokens": "inf",
+    "reasoning": {"effort": "low"},
+    "truncation": {"type": "retention_ratio", "retention_ratio": 0.8},
+}
+READY_FLAT: dict[str, Any] = {
+    "modalities": ["audio", "text"],
+    "instructions": "...",
+    "voice": "alloy",
+    "input_audio_format": "g711_ulaw",
+    "output_audio_format": "g711_ulaw",
+    "input_audio_transcription": {"model": "whisper-1", "language": "en"},
+    "turn_detection": SILENCE,
+    "tools": [],
+    "tool_choice": "auto",
+    "temperature": 0.8,
+    "max_response_output_tokens": "inf",
+}
+
+
+def unknown_keys(ours: dict[str, Any], ready: dict[str, Any], where: str = "session") -> list[str]:
+    """Keys that we send and the ready JSON does not have, at any depth outside of lists."""
+    found = [f"{where}.{key}" for key in ours.keys() - ready.keys()]
+    for key in ours.keys() & ready.keys():
+        if isinstance(ours[key], dict) and isinstance(ready[key], dict):
+            found += unknown_keys(ours[key], ready[key], f"{where}.{key}")
+    return found
+
+
+def test_the_ga_session_is_exactly_this() -> None:
+    assert GA.session(make_plan()) == {
+        "type": "realtime",
+        "output_modalities": ["audio"],
+        "instructions": "Be brief.",
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcmu"},
+                "transcription": {"model": "gpt-live-transcribe", "languages": ["en"]},
+                "turn_detection": SEMANTIC,
+            },
+            "output": {"format": {"type": "audio/pcmu"}, "voice": "marin"},
+        },
+        "tools": [TOOL],
+        "tool_choice": "auto",
+    }
+
+
+def test_the_flat_session_is_exactly_this() -> None:
+    assert FLAT.session(make_plan(transcription_model="whisper-1", turn_detection=BY_SILENCE)) == {
+        "modalities": ["audio", "text"],
+        "instructions": "Be brief.",
+        "voice": "shimmer",
+        "input_audio_format": "g711_ulaw",
+        "output_audio_format": "g711_ulaw",
+        "input_audio_transcription": {"model": "whisper-1", "language": "en"},
+        "turn_detection": SILENCE,
+        "tools": [TOOL],
+        "tool_choice": "auto",
+    }
+
+
+@pytest.mark.parametrize(("name", "ready"), [("ga", READY_GA), ("flat", READY_FLAT)])
+@pytest.mark.parametrize("model", ["gpt-live-transcribe", "gpt-transcribe", ""])
+def test_no_dialect_is_sent_a_key_that_it_does_not_know(name: Any, ready: dict[str, Any], model: str) -> None:
+    if name == "flat" and model:
+        model = "whisper-1"
+    plan = make_plan(turn_detection=BY_SILENCE, transcription_model=model)
+    dialect = DIALECTS[name]
+    assert unknown_keys(dialect.session(plan), ready) == []
+    assert unknown_keys(dialect.update([TOOL], BY_SILENCE), ready) == []
+
+
+def test_a_later_update_changes_tools_and_turn_detection_and_nothing_else() -> None:
+    assert GA.update([TOOL], SemanticVad(eagerness="high")) == {
+        "type": "realtime",
+        "tools": [TOOL],
+        "audio": {"input": {"turn_detection": SEMANTIC}},
+    }
+    assert FLAT.update([TOOL], BY_SILENCE) == {"tools": [TOOL], "turn_detection": SILENCE}
+
+
+@pytest.mark.parametrize("eagerness", ["low", "medium", "high", "auto"])
+def test_turn_detection_by_meaning_has_no_thresholds(eagerness: Any) -> None:
+    assert turn_detection(SemanticVad(eagerness=eagerness)) == {**SEMANTIC, "eagerness": eagerness}
+
+
+def test_turn_detection_by_silence_names_every_figure() -> None:
+    assert turn_detection(BY_SILENCE) == SILENCE
+
+
+@pytest.mark.parametrize("model", ["gpt-live-transcribe", "gpt-transcribe"])
+def test_the_newer_transcription_models_take_languages(model: str) -> None:
+    listening = GA.session(make_plan(transcription_model=model))["audio"]["input"]
+    assert listening["transcription"] == {"model": model, "languages": ["en"]}
+
+
+@pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-transcribe"])
+def test_the_older_transcription_models_take_one_language(model: str) -> None:
+    listening = GA.session(make_plan(transcription_model=model))["audio"]["input"]
+    assert listening["transcription"] == {"model": model, "language": "en"}
+
+
+def test_without_a_transcription_model_or_language_nothing_is_said_of_them() -> None:
+    assert "transcription" not in GA.session(make_plan(transcription_model=""))["audio"]["input"]
+    assert "input_audio_transcription" not in FLAT.session(make_plan(transcription_model=""))
+    assert GA.session(make_plan(language=""))["audio"]["input"]["transcription"] == {"model": "gpt-live-transcribe"}
+
+
+def test_a_flat_server_gets_the_nearest_voice_that_it_has() -> None:
+    spoken = {voice: FLAT.session(make_plan(voice=voice))["voice"] for voice in ("marin", "cedar", "alloy")}
+    assert spoken == {"marin": "shimmer", "cedar": "verse", "alloy": "alloy"}
+
+
+@pytest.mark.parametrize(
+    ("session", "dialect"),
+    [
+        (GA_CREATED, GA),
+        ({**GA_CREATED, "type": "transcription"}, GA),
+        ({"type": "realtime"}, GA),
+        ({"output_modalities": ["audio"]}, GA),
+        ({"audio": {"output": {}}}, GA),
+        (FLAT_CREATED, FLAT),
+        ({"modalities": ["text"]}, FLAT),
+        ({"input_audio_format": "pcm16"}, FLAT),
+        ({"max_response_output_tokens": 10}, FLAT),
+        ({"modalities": ["text"], "audio": None}, FLAT),
+        ({"type": "something else", "modalities": ["text"]}, FLAT),
+        (TINY_CREATED, None),
+        ({}, None),
+        ({"type": 7, "audio": "pcm16"}, None),
+    ],
+)
+def test_a_server_s_first_word_shows_its_dialect(session: dict[str, Any], dialect: Any) -> None:
+    assert detect(session) is dialect
+
+
+def test_there_is_one_other_dialect_to_try() -> None:
+    assert other(GA) is FLAT
+    assert other(FLAT) is GA
+    assert {name: dialect.name for name, dialect in DIALECTS.items()} == {"ga": "ga", "flat": "flat"}

@@ -1,0 +1,197 @@
+"""Negotiation: from the server's first word to a session that is ours, or to a clear no."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.core import events as ev
+from app.errors import ModelRefused
+from app.wire import realtime
+from app.wire.dialects import FLAT, GA, Dialect, DialectName
+from app.wire.negotiation import Negotiation
+from tests.wire.samples import FLAT_CREATED, GA_CREATED, TINY_CREATED, make_plan
+
+OURS = "configure-1"
+GA_READY: dict[str, Any] = {"type": "realtime", "audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+FLAT_READY: dict[str, Any] = {"output_audio_format": "g711_ulaw", "modalities": ["audio", "text"]}
+
+
+class Talk:
+    """A server's side of a negotiation, message by message."""
+
+    def __init__(self, forced: DialectName | None = None) -> None:
+        self.negotiation = Negotiation(make_plan(), forced)
+
+    def says(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
+        answer = self.negotiation.receive(realtime.parse(json.dumps({"type": kind, **fields})))
+        return [json.loads(command) for command in answer]
+
+    def complains(self, code: str, param: str | None = None, event_id: str | None = OURS) -> list[dict[str, Any]]:
+        error = {"type": "invalid_request_error", "code": code, "message": "no", "param": param, "event_id": event_id}
+        return self.says("error", error=error)
+
+
+def configured(answer: list[dict[str, Any]], dialect: Dialect, attempt: int = 1) -> bool:
+    """Whether the answer is one whole configuration in this dialect."""
+    return answer == [
+        {"type": "session.update", "event_id": f"configure-{attempt}", "session": dialect.session(make_plan())}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("created", "dialect", "updated"),
+    [(GA_CREATED, GA, GA_READY), (FLAT_CREATED, FLAT, FLAT_READY), (TINY_CREATED, GA, {}), ({}, GA, TINY_CREATED)],
+)
+def test_a_server_is_configured_in_the_dialect_it_shows(
+    created: dict[str, Any], dialect: Dialect, updated: dict[str, Any]
+) -> None:
+    talk = Talk()
+    assert configured(talk.says("session.created", session=created), dialect)
+    assert not talk.negotiation.ready
+    assert talk.says("rate_limits.updated") == []
+    assert talk.says("session.updated", session=updated) == []
+    assert talk.negotiation.ready
+    assert talk.negotiation.dialect is dialect
+
+
+@pytest.mark.parametrize(
+    ("created", "code", "param", "second"),
+    [
+        (GA_CREATED, "unknown_parameter", "session.type", FLAT),
+        (TINY_CREATED, "unknown_parameter", "session.type", FLAT),
+        (TINY_CREATED, "unknown_parameter", "session.output_modalities", FLAT),
+        (TINY_CREATED, "unknown_parameter", "session.audio", FLAT),
+        (TINY_CREATED, "unknown_parameter", None, FLAT),
+        (FLAT_CREATED, "missing_required_parameter", "session.type", GA),
+        (FLAT_CREATED, "unknown_parameter", "session.voice", GA),
+        (FLAT_CREATED, "unknown_parameter", "session.modalities", GA),
+        (FLAT_CREATED, "unknown_parameter", "session.input_audio_format", GA),
+        (FLAT_CREATED, "unknown_parameter", "session.turn_detection", GA),
+    ],
+)
+def test_a_refused_shape_is_tried_once_in_the_other_dialect(
+    created: dict[str, Any], code: str, param: str | None, second: Dialect
+) -> None:
+    talk = Talk()
+    talk.says("session.created", session=created)
+    assert configured(talk.complains(code, param), second, attempt=2)
+    assert not talk.negotiation.ready
+    talk.says("session.updated", session={})
+    assert talk.negotiation.ready
+    assert talk.negotiation.dialect is second
+
+
+def test_an_error_that_names_no_event_is_taken_as_an_answer_to_ours() -> None:
+    talk = Talk()
+    talk.says("session.created", session=TINY_CREATED)
+    assert configured(talk.complains("unknown_parameter", "session.type", event_id=None), FLAT, attempt=2)
+
+
+@pytest.mark.parametrize("param", ["session.type", "session.modalities", "session.voice", None])
+def test_a_second_refusal_is_the_end(param: str | None) -> None:
+    talk = Talk()
+    talk.says("session.created", session=TINY_CREATED)
+    talk.complains("unknown_parameter", "session.type")
+    with pytest.raises(ModelRefused, match="unknown_parameter"):
+        talk.complains("unknown_parameter", param, event_id="configure-2")
+    assert not talk.negotiation.ready
+
+
+@pytest.mark.parametrize(
+    ("code", "param"),
+    [
+        ("invalid_api_key", None),
+        ("insufficient_quota", None),
+        ("model_not_found", None),
+        ("session_expired", None),
+        ("", None),
+        ("invalid_value", "session.tools[0].name"),
+        ("unknown_parameter", "session.tools[0].parameters.x"),
+        ("invalid_value", "session.instructions"),
+        ("beta_api_shape_disabled", None),
+    ],
+)
+@pytest.mark.parametrize("created", [GA_CREATED, FLAT_CREATED, TINY_CREATED])
+def test_a_refusal_for_anything_but_the_shape_is_the_end_and_says_why(
+    created: dict[str, Any], code: str, param: str | None
+) -> None:
+    talk = Talk()
+    talk.says("session.created", session=created)
+    with pytest.raises(ModelRefused) as refused:
+        talk.complains(code, param)
+    assert (code or "invalid_request_error") in str(refused.value)
+    assert (param or "") in str(refused.value)
+    assert not talk.negotiation.ready
+
+
+def test_an_error_before_anything_was_asked_is_the_end() -> None:
+    with pytest.raises(ModelRefused, match="beta_api_shape_disabled"):
+        Talk().complains("beta_api_shape_disabled", event_id=None)
+
+
+@pytest.mark.parametrize(("forced", "created"), [("flat", GA_CREATED), ("ga", FLAT_CREATED), ("flat", TINY_CREATED)])
+def test_a_forced_dialect_is_neither_detected_nor_retried(forced: DialectName, created: dict[str, Any]) -> None:
+    dialect = {"ga": GA, "flat": FLAT}[forced]
+    talk = Talk(forced)
+    assert configured(talk.says("session.created", session=created), dialect)
+    with pytest.raises(ModelRefused):
+        talk.complains("unknown_parameter", "session.type")
+    assert talk.negotiation.dialect is dialect
+
+
+def test_a_server_that_opens_with_its_conversation_is_configured_when_the_caller_says_so() -> None:
+    talk = Talk()
+    assert talk.says("conversation.created", conversation={"id": "conv_1"}) == []
+    answer = [json.loads(command) for command in talk.negotiation.first_frame_unknown()]
+    assert configured(answer, GA)
+    assert talk.negotiation.first_frame_unknown() == [], "once only"
+    assert talk.says("session.created", session=FLAT_CREATED) == [], "late: it is asked already"
+    assert configured(talk.complains("unknown_parameter", "session.type"), FLAT, attempt=2)
+    talk.says("session.updated", session=FLAT_READY)
+    assert talk.negotiation.ready
+
+
+def test_a_session_that_is_created_twice_is_configured_once() -> None:
+    talk = Talk()
+    talk.says("session.created", session=GA_CREATED)
+    assert talk.says("session.created", session=GA_CREATED) == []
+
+
+def test_an_update_that_nobody_asked_for_makes_nothing_ready() -> None:
+    talk = Talk()
+    assert talk.says("session.updated", session=GA_READY) == []
+    assert not talk.negotiation.ready
+
+
+@pytest.mark.parametrize("kind", ["audio/pcm", "audio/pcma", "audio/opus"])
+def test_a_nested_session_that_speaks_another_format_is_refused(kind: str) -> None:
+    talk = Talk()
+    talk.says("session.created", session=GA_CREATED)
+    with pytest.raises(ModelRefused, match=kind):
+        talk.says("session.updated", session={"type": "realtime", "audio": {"output": {"format": {"type": kind}}}})
+    assert not talk.negotiation.ready
+
+
+@pytest.mark.parametrize("kind", ["pcm16", "g711_alaw"])
+def test_a_flat_session_that_speaks_another_format_is_refused(kind: str) -> None:
+    talk = Talk()
+    talk.says("session.created", session=FLAT_CREATED)
+    with pytest.raises(ModelRefused, match=kind):
+        talk.says("session.updated", session={**FLAT_CREATED, "output_audio_format": kind})
+    assert not talk.negotiation.ready
+
+
+@pytest.mark.parametrize("echo", [{}, {"audio": None}, {"audio": "pcmu"}, {"output_audio_format": None}, TINY_CREATED])
+def test_an_echo_of_its_own_kind_proves_nothing_and_is_taken(echo: dict[str, Any]) -> None:
+    talk = Talk()
+    talk.says("session.created", session=GA_CREATED)
+    talk.says("session.updated", session=echo)
+    assert talk.negotiation.ready
+
+
+def test_talk_of_other_things_is_no_answer() -> None:
+    negotiation = Talk().negotiation
+    assert negotiation.receive(None) == []
+    assert negotiation.receive(ev.CallerSpoke("item_1")) == []
+    assert not negotiation.ready
