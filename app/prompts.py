@@ -46,7 +46,7 @@ def render(mode: Mode, office: Office, situation: Situation) -> str:
         parts = [_environment().get_template(name).render(values).strip() for name in (mode.prompt, "house.md")]
     except jinja2.TemplateNotFound as missing:
         raise SetupError(f"mode {mode.name!r}: expected a prompt prompts/{missing.name}, found none") from missing
-    except jinja2.TemplateError as wrong:
+    except Exception as wrong:  # a template may fail in any way that code can
         raise SetupError(f"mode {mode.name!r}: its prompt cannot be rendered: {wrong}") from wrong
     return "\n\n".join(parts)
 

@@ -78,6 +78,8 @@ class Relay:
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.get_running_loop()
         self.now: Callable[[], float] = self.loop.time
+        self._carries_for = ""
+        """The response whose last, ragged bytes the framer holds."""
         self._kept: deque[str] = deque()
         self._kept_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -137,8 +139,11 @@ class Relay:
         """Agent audio to the caller: whole frames now, the rest with the next delta. A new item's first piece is an event."""
         if self.framer.carried:
             last = self.machine.playback.parts[-1]
-            if (last.item_id, last.content_index) != (item, index):
+            if not self.machine.speaking(self._carries_for):
+                self.framer.drop()
+            elif (last.item_id, last.content_index) != (item, index):
                 self._flush_frame()
+        self._carries_for = response
         frames, size = self.framer.push(payload)
         if self.machine.playback.add(item, index, size, self.now()):
             self.apply(ev.AgentSpoke(response, item))
@@ -288,9 +293,7 @@ class Relay:
         """The rest of an item's last frame, filled up with silence."""
         rest, size, padding = self.framer.flush()
         if rest:
-            part = self.machine.playback.parts[-1]
-            self.machine.playback.add(part.item_id, part.content_index, size, self.now())
-            self.machine.playback.pad(padding, self.now())
+            self.machine.playback.fill(size, padding, self.now())
             self.caller.send(twilio.media(self.stream_sid, rest))
 
     def _arm(self) -> None:

@@ -58,6 +58,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     numbers: Mapping[str, str] = {}
     """Dialled number -> mode."""
 
+    def __repr__(self) -> str:
+        """Without values: half of them are secrets."""
+        return f"Settings(of {self.office.name!r} in {self.data})"
+
     @property
     def public_is_loopback(self) -> bool:
         """Whether the outside world cannot reach us by our public URL."""
@@ -83,7 +87,8 @@ def load(environ: Mapping[str, str] | None = None, *, root: Path = ROOT) -> Sett
     else:
         values["data"] = root / ".offhook"
     host, port = values.get("host", "127.0.0.1"), values.get("port", 8000)
-    values.setdefault("public_url", f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}")  # noqa: S104
+    here = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
+    values.setdefault("public_url", f"http://{here}:{port}")
     values["stand_in"] = not values.get("openai_api_key") and "realtime_url" not in values
     if values["stand_in"]:
         values.setdefault("human_transfer_number", FICTIONAL_PERSON)
@@ -155,6 +160,10 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 def _public_url(text: str) -> str:
     parts = urlsplit(text)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("a port from 1 to 65535, or none") from None
     loopback = parts.hostname in LOOPBACK
     if not parts.hostname or parts.scheme not in ("https", *(("http",) if loopback else ())):
         raise ValueError("https://HOST (http only for a loopback host)")
@@ -214,8 +223,10 @@ def _twilio_base(environ: Mapping[str, str], values: dict[str, Any], faults: lis
         faults.append(
             f"TWILIO_EDGE: expected the edge of TWILIO_REGION {region!r} (dublin for ie1, sydney for au1), got none"
         )
+    elif edge and "twilio_api_base" in values:
+        faults.append("TWILIO_API_BASE: expected it alone, or TWILIO_EDGE and TWILIO_REGION; got both")
     elif edge:
-        values.setdefault("twilio_api_base", f"https://api.{edge}.{region or 'us1'}.twilio.com")
+        values["twilio_api_base"] = f"https://api.{edge}.{region or 'us1'}.twilio.com"
 
 
 # --- offhook.toml -----------------------------------------------------------------------------------------------------
@@ -246,11 +257,18 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 def _business(path: Path, human: str, faults: list[str]) -> dict[str, Any]:
     """The business part; faults are added to the report."""
+    file = _File()
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}, _File)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as wrong:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
         faults.append(f"{path.name}: {wrong}")
-        file = _File()
+        tables = {}
+    for name in sorted(tables):  # one by one, so that a fault of one table does not hide another's
+        try:
+            part = msgspec.convert({name: tables[name]}, _File)
+            setattr(file, name, getattr(part, name))
+        except msgspec.ValidationError as wrong:
+            faults.append(f"{path.name}: {wrong}")
     business = file.business
     try:
         zone = ZoneInfo(business.zone)
@@ -286,5 +304,7 @@ def _hours(text: str) -> Hours | None:
     try:
         hours = Hours(time.fromisoformat(opens.strip()), time.fromisoformat(closes.strip()))
     except ValueError:
+        return None
+    if hours.opens.tzinfo or hours.closes.tzinfo:  # "12:00-17:00" reads as noon in a zone
         return None
     return hours if hours.opens < hours.closes else None

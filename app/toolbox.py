@@ -44,10 +44,9 @@ class Toolbox:
             if isinstance(answer, Transfer | EndCall):
                 wants = answer
             output, status = _encode(_words(answer)), "ok"
-        except ToolError as refusal:
-            output, status = _encode({"error": str(refusal)}), "refused"
-        except BusinessError as refusal:
-            output, status = _encode({"error": str(refusal)}), "refused"
+        except (ToolError, BusinessError) as refusal:
+            words = str(refusal).encode("utf-8", "replace").decode()
+            output, status = _encode({"error": words}), "refused"
         except TimeoutError:
             output, status = _encode({"error": LATE}), "late"
         except Exception:

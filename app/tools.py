@@ -77,7 +77,7 @@ class Tool(msgspec.Struct, frozen=True):
             values = msgspec.json.decode(arguments or "{}", type=self.arguments_type)
         except msgspec.ValidationError as wrong:
             raise ToolError(f"Wrong arguments for {self.name}: {wrong}. Correct them and call it again.") from wrong
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as wrong:
             raise ToolError(f"The arguments for {self.name} are not JSON: {wrong}. Call it again.") from wrong
         return {name: getattr(values, name) for name in self.arguments_type.__struct_fields__}
 

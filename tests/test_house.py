@@ -26,6 +26,8 @@ FLOORS: dict[str, int] = {
     "app.relay": 4,
     "app.toolbox": 4,
     "app.switchboard": 4,
+    "app.live_call": 4,
+    "app.raw_events": 4,
     # 3 hands: the network and Postgres
     "app.adapters": 3,
     # 2 mind: what a call is

@@ -35,6 +35,9 @@ from app.core.phases import (
 from app.core.stage import Stage
 from app.core.timers import Timer
 
+IMPATIENCE: tuple[Timer, ...] = ("moment", "first_audio", "dormant", "answer", "stall")
+"""What nobody waits for while the caller speaks."""
+
 
 class CallMachine(Stage):
     """One stream of one call. Only `receive` changes it, but for the relay's `playback.add` on the audio lane."""
@@ -77,7 +80,7 @@ class CallMachine(Stage):
             case ev.KeyPressed(digit=digit):
                 return self._key_pressed(digit, now)
             case ev.ResponseStarted(response_id=response, out_of_band=out_of_band):
-                self._response_started(response, out_of_band, now)
+                return self._response_started(response, out_of_band, now)
             case ev.ResponseDone():
                 return self._response_done(event, now)
             case ev.AgentSpoke(response_id=response, item_id=item):
@@ -134,7 +137,7 @@ class CallMachine(Stage):
             effects.append(self._milestone("first_caller_speech", now))
         self.sequencer.caller_spoke()
         self._stopped_at = None
-        for timer in ("dormant", "answer", "stall"):
+        for timer in IMPATIENCE:
             self.timers.drop(timer)
         self.timers.set("speech", now + self.terms.speech_seconds)
         effects += self._cut(now)
@@ -189,13 +192,17 @@ class CallMachine(Stage):
 
     # --- the agent --------------------------------------------------------------------------------------------------
 
-    def _response_started(self, response: str, out_of_band: bool, now: float) -> None:
+    def _response_started(self, response: str, out_of_band: bool, now: float) -> list[do.Effect]:
         if out_of_band:
             self.talk.silenced.add(response)
-            return
-        self.sequencer.started(response)
+            return []
+        talks_over = self.sequencer.started(response)
         self.timers.drop("answer")
         self._progress(now)
+        if talks_over:  # we asked before we knew that the caller speaks; the server answers their words by itself
+            self.talk.silenced.add(response)
+            return [do.CancelResponse(response)]
+        return []
 
     def _progress(self, now: float) -> None:
         """A response goes on: its end, or more of it, is due again within the stall limit."""
@@ -213,7 +220,7 @@ class CallMachine(Stage):
         if not self._offered:
             self._offered = True
             effects.append(do.OfferTools())
-        if not self.tools.open:  # else the answer of the last tool asks for the next response
+        if not self.tools.of(event.response_id):  # else the answer of its last tool asks for the next response
             effects += self.sequencer.grant()
         if event.status == "failed":
             effects += self._response_failed(event, now)
@@ -232,7 +239,7 @@ class CallMachine(Stage):
             return self._give_up(f"the model failed: {event.error_code or event.error_type or event.status}", now)
         self._retried = True
         self._expect_answer(now)
-        return list(self.sequencer.want())
+        return [] if self.sequencer.asked else list(self.sequencer.want())
 
     def _agent_spoke(self, response: str, item: str, now: float) -> list[do.Effect]:
         self.talk.agent_spoke(response, item, now)
@@ -280,7 +287,7 @@ class CallMachine(Stage):
             effects.append(do.HangUp(event.reason))
             self._leave("completed", now)
         self._quiet_from(now)
-        if self.tools.open or (self._how and self.talk.voiced(tool.response_id)):
+        if self.tools.of(tool.response_id) or (self._how and self.talk.voiced(tool.response_id)):
             return effects  # the answer waits for its siblings; or what had to be said is said already
         self._expect_answer(now)
         return [*effects, *self.sequencer.want()]

@@ -25,6 +25,8 @@ class Part:
     heard: int = 0
     """Settled once closed or marked; until then a lower bound."""
     closed: bool = False
+    marked: bool = False
+    """A mark was sent behind it: what comes for the same item later is another part."""
 
     @property
     def sent_ms(self) -> int:
@@ -47,7 +49,9 @@ class Playback:
     def add(self, item_id: str, content_index: int, size: int, now: float) -> bool:
         """Count one piece of audio as sent. size: bytes of u-law. Returns whether it is the item's first."""
         last = self.parts[-1] if self.parts else None
-        new = last is None or last.closed or last.item_id != item_id or last.content_index != content_index
+        new = (
+            last is None or last.closed or last.marked or last.item_id != item_id or last.content_index != content_index
+        )
         starts = self.ends_at if self.ends_at > now else now
         if new:
             last = Part(item_id, content_index, starts)
@@ -57,13 +61,17 @@ class Playback:
         self.ends_at = starts + size / BYTES_A_SECOND
         return new
 
-    def pad(self, size: int, now: float) -> None:
-        """Count silence that fills an item's last frame: it takes time and belongs to nobody."""
-        self.ends_at = max(now, self.ends_at) + size / BYTES_A_SECOND
+    def fill(self, size: int, padding: int, now: float) -> None:
+        """Count the rest of the newest part, and the silence that fills its last frame: that takes time and belongs to nobody."""
+        if size:
+            self.parts[-1].sent += size
+        self.ends_at = max(now, self.ends_at) + (size + padding) / BYTES_A_SECOND
 
     def mark(self, name: str) -> None:
         """A mark was sent behind all that was added so far."""
         part = self.parts[-1] if self.parts else None
+        if part is not None:
+            part.marked = True
         self.pending[name] = part if part is not None and not part.closed else None
 
     def reached(self, name: str, now: float) -> bool:

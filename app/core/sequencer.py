@@ -56,13 +56,17 @@ class Sequencer:
         self.awaits_server = True
         self.seen_by_server = self.wanted
 
-    def started(self, response_id: str) -> None:
-        """A response of the default conversation began."""
+    def started(self, response_id: str) -> bool:
+        """A response of the default conversation began. Returns whether it is one of ours that talks over the caller."""
+        talks_over = self.caller_speaking and bool(self.asked)
         if self.awaits_server and not self.asked and self.seen_by_server:
             self.wanted = False
+        if not self.asked:  # the server answers: to its mind the caller is done
+            self.caller_speaking = False
         self.awaits_server = False
         self.asked = ""
         self.running.add(response_id)
+        return talks_over
 
     def done(self, response_id: str) -> None:
         """A response of the default conversation is over; what waited for it may be granted."""

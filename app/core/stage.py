@@ -73,7 +73,9 @@ class Stage:
             self.timers.set("dormant", max(now, self.playback.ends_at) + silence)
 
     def _expect_answer(self, now: float) -> None:
-        """The model owes a response: ask again after a while, and give up after a longer one."""
+        """The model owes a response: ask again after a while, and give up after a longer one. Not while the caller speaks."""
+        if self.sequencer.caller_speaking:
+            return
         self.timers.set("answer", now + self.terms.answer_seconds)
         self.timers.set("stall", now + self.terms.stall_seconds)
 

@@ -42,10 +42,12 @@ class Talk:
 
     def agent_spoke(self, response_id: str, item_id: str, now: float) -> None:
         """First audio of an item was sent: the agent's turn begins when the caller hears it, behind what is still played."""
+        starts = self.record.at_ms(max(now, self.playback.parts[-1].started_at if self.playback.parts else now))
+        turn = self.record.speaks("agent", item_id, starts)
+        if item_id not in self.voice_of:  # its words may have come before its sound
+            turn.start_ms = turn.end_ms = starts
         self.voice_of[item_id] = response_id
         self.unmarked.append(item_id)
-        starts = self.playback.parts[-1].started_at if self.playback.parts else now
-        self.record.speaks("agent", item_id, self.record.at_ms(max(now, starts)))
 
     def agent_said(self, event: ev.AgentSaid, now: float) -> list[do.Effect]:
         """Words of the agent's. Those of a silenced response count only if some of it was heard before."""

@@ -30,6 +30,10 @@ class ToolCalls:
         self.record.tool_calls += 1
         return True
 
+    def of(self, response_id: str) -> bool:
+        """Whether a call of this response is still out."""
+        return any(call.response_id == response_id for _, call in self.open.values())
+
     def end(self, event: ev.ToolReturned) -> Returned | None:
         """Note what a call came to. None if nobody made it, or it came back before."""
         begun = self.open.pop(event.call_id, None)

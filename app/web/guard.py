@@ -84,7 +84,8 @@ class Guard:
         """The body, bounded in size and time: nobody has proved anything yet."""
         if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             raise Refused(PlainTextResponse("expected application/x-www-form-urlencoded\n", 403))
-        if int(request.headers.get("content-length", "0") or 0) > FORM_BYTES:
+        length = request.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length) > FORM_BYTES:
             raise Refused(PlainTextResponse("expected a form of at most 64 kB\n", 413))
         body = bytearray()
         try:
@@ -129,8 +130,8 @@ class Guard:
     def scraper(self, request: Request) -> None:
         """Let the platform read the metrics, by its token. Raises Refused."""
         token = self.settings.metrics_token
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._at_home(request) or (token and secrets.compare_digest(given.encode(), token.encode())):
+        given = request.headers.get("authorization", "")
+        if self._at_home(request) or (token and secrets.compare_digest(given.encode(), f"Bearer {token}".encode())):
             return
         raise Refused(PlainTextResponse("expected Authorization: Bearer METRICS_TOKEN\n", 403))
 
@@ -140,7 +141,7 @@ class Guard:
             self.settings.public_is_loopback
             and request.client is not None
             and request.client.host in LOOPBACK
-            and urlsplit("//" + request.headers.get("host", "")).hostname in LOOPBACK
+            and _host(request.headers.get("host", "")) in LOOPBACK
             and not any(name in request.headers for name in FORWARDED)
         )
 
@@ -153,6 +154,14 @@ class Guard:
         except (binascii.Error, ValueError):
             return False
         return secrets.compare_digest(password, self.operator_password.encode())
+
+
+def _host(header: str) -> str | None:
+    """The host that a request names; None if it is no host at all."""
+    try:
+        return urlsplit("//" + header).hostname
+    except ValueError:
+        return None
 
 
 def _target(request: Request) -> str:

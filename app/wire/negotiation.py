@@ -67,11 +67,12 @@ class Negotiation:
             formats = msgspec.convert(session, _Formats)
         except msgspec.ValidationError:
             return  # an echo of its own kind proves nothing either way
-        spoken = [formats.output_audio_format, formats.audio.output.format.type]
-        wrong = [kind for kind in spoken if kind and kind not in ("g711_ulaw", "audio/pcmu")]
+        ends = (formats.audio.input.format.type, formats.audio.output.format.type)
+        kinds = (formats.input_audio_format, formats.output_audio_format, *ends)
+        wrong = [kind for kind in kinds if kind and kind not in ("g711_ulaw", "audio/pcmu")]
         if wrong:
             raise ModelRefused(
-                f"expected speech as g711 u-law (audio/pcmu), the model's server answers with {wrong[0]!r}"
+                f"expected speech as g711 u-law (audio/pcmu) both ways, the model's server has {wrong[0]!r}"
             )
 
 
@@ -84,9 +85,11 @@ class _End(msgspec.Struct):
 
 
 class _Audio(msgspec.Struct):
+    input: _End = msgspec.field(default_factory=_End)
     output: _End = msgspec.field(default_factory=_End)
 
 
 class _Formats(msgspec.Struct):
+    input_audio_format: str = ""
     output_audio_format: str = ""
     audio: _Audio = msgspec.field(default_factory=_Audio)

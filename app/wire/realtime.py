@@ -40,6 +40,10 @@ class SessionUpdated(msgspec.Struct, frozen=True):
     session: dict[str, Any]
 
 
+class _Head(msgspec.Struct):
+    type: str
+
+
 class _Event(msgspec.Struct):
     """Every other event, with all fields that any of them may bring."""
 
@@ -57,9 +61,10 @@ class _Event(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
-BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
 _quoted = msgspec.json.Encoder().encode
 _AUDIO = msgspec.json.Decoder(AudioDelta | _FlatAudioDelta)
+_HEAD = msgspec.json.Decoder(_Head)
 _EVENT = msgspec.json.Decoder(_Event)
 
 Message = AudioDelta | SessionCreated | SessionUpdated | ev.Event
@@ -75,9 +80,19 @@ def parse(text: bytes | str) -> Message | None:
     try:
         message = _EVENT.decode(text)
     except BROKEN as wrong:
+        if _unneeded(text):
+            return None
         raise PeerError(f"expected a realtime event (a JSON object with a type), got: {wrong}") from wrong
     read = _READERS.get(message.type)
     return None if read is None else read(message)
+
+
+def _unneeded(text: bytes | str) -> bool:
+    """Whether it is an event of a type that we do not read: its fields may be of any kind."""
+    try:
+        return _HEAD.decode(text).type not in _READERS
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
 
 
 def _response_started(message: _Event) -> ev.Event | None:

@@ -18,7 +18,7 @@ FRAME = 160
 """Bytes of 20 ms: g711 u-law, 8 kHz mono."""
 SILENCE = b"\xff"
 ENCODING = "audio/x-mulaw"
-BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What decoding raises for text that is not JSON, not UTF-8, not of the shape, or nested without end."""
 
 
@@ -64,7 +64,7 @@ class _MarkMessage(msgspec.Struct, tag_field="event", tag="mark"):
 
 
 class _Dtmf(msgspec.Struct):
-    digit: Annotated[str, msgspec.Meta(pattern="^[0-9*#A-D]$")]
+    digit: Annotated[str, msgspec.Meta(pattern=r"^[0-9*#A-D]\Z")]
 
 
 class _DtmfMessage(msgspec.Struct, tag_field="event", tag="dtmf"):
@@ -153,7 +153,7 @@ class Framer:
     def push(self, payload: str) -> tuple[str, int]:
         """One delta's base64 to what can be sent now: (base64 of whole frames, their bytes). Raises PeerError."""
         size = decoded_size(payload)
-        if not self.carried and size % FRAME == 0:
+        if not self.carried and size % FRAME == 0 and len(payload) % 4 == 0:
             return payload, size
         try:
             audio = self.carried + base64.b64decode(payload, validate=True)

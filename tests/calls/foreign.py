@@ -165,7 +165,7 @@ class ForeignCall:
         ) as socket:
             listening = asyncio.create_task(self._listen(socket))
             await socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
-            start = {
+            start: dict[str, Any] = {
                 "accountSid": ACCOUNT,
                 "streamSid": self.stream_sid,
                 "callSid": self.call_sid,

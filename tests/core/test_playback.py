@@ -125,7 +125,7 @@ def test_audio_behind_a_mark_is_not_heard_with_it() -> None:
 def test_silence_that_fills_a_frame_takes_time_and_belongs_to_nobody() -> None:
     playback = Playback()
     playback.add("a", 0, 80, 100.0)
-    playback.pad(80, 100.0)
+    playback.fill(0, 80, 100.0)
     assert playback.ends_at == pytest.approx(100.02)
     assert playback.heard_ms("a", 100.02) == playback.sent_ms("a") == 10
 

@@ -138,8 +138,30 @@ async def answer(name: str, status: str, arguments: str | None = None, **values:
     return json.loads(returned.output)
 
 
-async def test_text_is_answered_as_a_result_with_the_call_s_own_key() -> None:
-    assert await answer("say", "ok", text="Hello") == {"result": "Hello call_1"}
+async def test_text_is_answered_as_a_result() -> None:
+    told = await answer("say", "ok", text="Hello")
+    assert told["result"].startswith("Hello ")
+
+
+async def test_a_wish_keeps_its_key_until_it_was_done_once() -> None:
+    keys: list[str] = []
+
+    def noted(key: str) -> CallContext:
+        keys.append(key)
+        return context(key)
+
+    box = Toolbox(MODE, noted)
+    for name, arguments in (
+        ("hang", ""),
+        ("hang", ""),
+        ("say", '{"text":"a"}'),
+        ("say", '{"text":"a"}'),
+        ("say", '{"text":"b"}'),
+    ):
+        await box.run(do.RunTool(call_id=f"call_{len(keys)}", name=name, arguments=arguments))
+    late, again, first, second, other = keys
+    assert late == again, "nobody knows whether it was done: asked again it must not be done twice"
+    assert len({late, first, second, other}) == 4, "done once and asked for again is another wish"
 
 
 async def test_a_table_is_answered_as_it_is() -> None:

@@ -52,7 +52,7 @@ def test_a_caller_cuts_in_and_is_put_through_to_billing(rehearse: Rehearse) -> N
     assert call.did(Truncate).heard_ms == 1200
 
     call.model_calls("put_through", saying="I'll put you through.", ms=1500, desk="billing", reason="an invoice")
-    assert (call.did(PutThrough).to, call.did(PutThrough).reason) == ("billing", "an invoice")
+    assert call.did(PutThrough) == PutThrough("billing", "an invoice", {"result": "transferred"})
     assert call.did_not(CloseStream, RequestResponse)
     call.waits(ms=1500)
     assert call.did(CallIsOver).outcome == "transferred"

@@ -50,9 +50,13 @@ class Wire:
 
 
 def request(
-    target: str, method: str = "POST", headers: dict[str, str] | None = None, wire: Wire | None = None
+    target: str,
+    method: str = "POST",
+    headers: dict[str, str] | None = None,
+    wire: Wire | None = None,
+    client: str | None = "127.0.0.1",
 ) -> Request:
-    """A Starlette request for a path and query, with its body still on the wire."""
+    """A Starlette request for a path and query, with its body still on the wire. client: the peer's address."""
     path, _, query = target.partition("?")
     given = {"host": "proxy.internal:8000", **(headers or {})}
     scope = {
@@ -62,6 +66,7 @@ def request(
         "path": path,
         "raw_path": path.encode(),
         "query_string": query.encode(),
+        "client": None if client is None else (client, 40_000),
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()],
     }
     return Request(scope, (wire or Wire([])).receive)

@@ -92,6 +92,14 @@ def test_a_name_that_leads_here_from_outside_is_not_at_home(host: str) -> None:
     assert scraper_status(ours, host=host) == 403
 
 
+@pytest.mark.parametrize("client", ["192.168.1.10", "203.0.113.7", "2001:db8::1", "testclient", "", None])
+def test_a_request_from_another_machine_is_not_at_home_whatever_it_calls_us(client: str | None) -> None:
+    ours = guard(public_url=HOME, password="secret")
+    for door in (ours.operator, ours.scraper):
+        with pytest.raises(Refused):
+            door(request("/", "GET", {"host": "127.0.0.1:8000"}, client=client))
+
+
 def test_loopback_alone_grants_nothing_on_a_public_origin() -> None:
     ours = guard(public_url=HOST, password="secret", metrics_token="t")
     assert operator_status(ours, host="127.0.0.1:8000") == 401

@@ -114,6 +114,11 @@ def test_a_later_update_changes_tools_and_turn_detection_and_nothing_else() -> N
     assert FLAT.update([TOOL], BY_SILENCE) == {"tools": [TOOL], "turn_detection": SILENCE}
 
 
+def test_a_later_update_of_tools_alone_leaves_turn_detection_as_it_is() -> None:
+    assert GA.update([TOOL], None) == {"type": "realtime", "tools": [TOOL]}
+    assert FLAT.update([TOOL], None) == {"tools": [TOOL]}
+
+
 @pytest.mark.parametrize("eagerness", ["low", "medium", "high", "auto"])
 def test_turn_detection_by_meaning_has_no_thresholds(eagerness: Any) -> None:
     assert turn_detection(SemanticVad(eagerness=eagerness)) == {**SEMANTIC, "eagerness": eagerness}
