@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -44,6 +45,7 @@ class Running(msgspec.Struct, frozen=True):
 
 def serve(*, port: int | None = None) -> int:
     """Answer calls until a signal. Raises SetupError with the remedy if it cannot start."""
+    gc.freeze()  # what is imported stays: it need not be looked at again while calls are relayed
     settings = all_settings.load() if port is None else all_settings.load({**_environment(), "PORT": str(port)})
     logging.configure(settings.log_level)
     registry.find(settings)  # what is wrong with a mode is said before anything is started

@@ -28,7 +28,12 @@ def _u_law(sample: int) -> int:
 
 
 _SAMPLES = [_linear(code) for code in range(256)]
-_CODES = bytes(_u_law(sample if sample < 0x8000 else sample - 0x10000) for sample in range(0x10000))
+
+
+@lru_cache(maxsize=1)
+def _codes() -> bytes:
+    """The u-law byte of every 16-bit sample; made when a client first sends PCM, as it takes a while."""
+    return bytes(_u_law(sample if sample < 0x8000 else sample - 0x10000) for sample in range(0x10000))
 
 
 @lru_cache(maxsize=64)
@@ -49,7 +54,7 @@ def heard(audio: bytes, form: str) -> bytes:
     if form != "pcm":
         return audio
     samples = array("H", audio[: len(audio) // 6 * 6])
-    return bytes(map(_CODES.__getitem__, samples[::3]))
+    return bytes(map(_codes().__getitem__, samples[::3]))
 
 
 class Voices(Protocol):
