@@ -49,7 +49,6 @@ def _serve(parser: argparse.ArgumentParser) -> Runner:
     def run(chosen: argparse.Namespace) -> int:
         from app.commands.serve import serve
 
-        gc.enable()
         return serve(port=chosen.port)
 
     return run
@@ -58,8 +57,8 @@ def _serve(parser: argparse.ArgumentParser) -> Runner:
 def _migrate(parser: argparse.ArgumentParser) -> Runner:
     def run(chosen: argparse.Namespace) -> int:
         from app import settings
+        from app.adapters.data_folder import open_database
         from app.adapters.migrate import migrate
-        from app.main import open_database
 
         url, postgres = open_database(settings.load())
         try:

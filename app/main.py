@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import structlog
@@ -16,8 +14,8 @@ from starlette.routing import BaseRoute
 from app import metrics, prompts, registry
 from app.adapters.business_http import HttpStore
 from app.adapters.business_pg import PgStore
+from app.adapters.data_folder import kept_secret
 from app.adapters.database import check, make_engine
-from app.adapters.embedded_pg import EmbeddedPostgres
 from app.adapters.journal import Journal
 from app.adapters.model_link import Endpoint, ModelSession, Opening
 from app.adapters.twilio_rest import TwilioRest
@@ -135,9 +133,11 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
         stand_in = ""
         if settings.stand_in:
-            server = ModelServer()
+            server = ModelServer(scripts=[])
             stand_in = await server.start()
             stack.push_async_callback(server.close)
+            loading = asyncio.create_task(asyncio.to_thread(server.load_shipped), name="rehearsal scripts")
+            stack.callback(loading.cancel)
             log.warning(
                 "NO MODEL KEY: the built-in stand-in answers calls, by its scripts only. Set OPENAI_API_KEY for a real one."
             )
@@ -173,41 +173,6 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
             yield
 
     return Starlette(lifespan=lifespan)
-
-
-def open_database(settings: Settings) -> tuple[str, EmbeddedPostgres | None]:
-    """The database's URL, an embedded one started if none is configured. Call from the main thread. Raises SetupError."""
-    data_folder(settings.data)
-    if settings.database_url:
-        return settings.database_url, None
-    postgres = EmbeddedPostgres(settings.data)
-    url = postgres.start()
-    write_private(settings.data / "database.url", url + "\n")
-    return url, postgres
-
-
-def data_folder(folder: Path) -> Path:
-    """Make the data folder, for its owner alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    return folder
-
-
-def kept_secret(folder: Path, name: str) -> str:
-    """A random secret that stays the same over restarts: in the data folder, for its owner alone."""
-    path = data_folder(folder) / name
-    if not path.exists():
-        write_private(path, secrets.token_hex(16) + "\n")
-        log.warning("made a secret", what=name, where=str(path))
-    return path.read_text().strip()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    fresh = path.with_name(path.name + f".{secrets.token_hex(4)}")
-    fresh.touch(mode=0o600)
-    fresh.write_text(text)
-    fresh.replace(path)
 
 
 async def _measure_lag() -> None:

@@ -19,12 +19,11 @@ from pathlib import Path
 import msgspec
 
 from app import settings as all_settings
+from app.adapters.data_folder import Running, kept_secret, running_file
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
-from app.commands.serve import Running
 from app.core.record import ToolCall, Turn
 from app.errors import SetupError
-from app.main import kept_secret
 from app.settings import ROOT, Settings
 from app.sim import script as scripts
 from app.sim.carrier import ACCOUNT_SID
@@ -98,7 +97,7 @@ def _aim(settings: Settings, url: str, public_url: str, token: str, model: str =
 def find_running(data: Path) -> Running | None:
     """What a live server of this data folder left there; None if there is none."""
     try:
-        running = msgspec.json.decode((data / "serve.json").read_bytes(), type=Running)
+        running = msgspec.json.decode(running_file(data).read_bytes(), type=Running)
         os.kill(running.pid, 0)
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(running.url + "/healthz", timeout=2) as answer:

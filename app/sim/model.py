@@ -107,6 +107,13 @@ class ModelServer:
         port = next(iter(self._server.sockets)).getsockname()[1]
         return f"ws://{host}:{port}/v1/realtime"
 
+    def load_shipped(self) -> None:
+        """Take the shipped scripts, for their own callers and for callers nobody announced. Any thread may call it."""
+        for path in shipped().values():
+            script = load(path)
+            self.register(script)
+            self.scripts.append(script)
+
     async def close(self) -> None:
         """Close all connections and stop listening."""
         if self._server is not None:

@@ -1,0 +1,136 @@
+"""Answering: one process, one loop, until a signal; calls are drained before anything stops.
+
+Apart from `serve`, because it brings in everything: `serve` loads it while the database boots.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import msgspec
+import structlog
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config
+from hypercorn.utils import LifespanFailureError
+
+from app.adapters.data_folder import Running, running_file, write_private
+from app.adapters.migrate import migrate
+from app.errors import SetupError
+from app.main import House, create_app
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+DRAIN_SECONDS = 280.0
+"""On SIGTERM calls may go on this long: Fly gives 300 s."""
+LEAD_SECONDS = 5.0
+"""How long calls that were cut may take to ask what is next."""
+
+
+def run(settings: Settings, database_url: str) -> None:
+    """Answer calls until a signal. Raises SetupError."""
+    with _runner() as runner:
+        runner.run(_serve(settings, database_url))
+
+
+def _runner() -> asyncio.Runner:
+    """uvloop where it is installed; the plain loop elsewhere."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+async def _serve(settings: Settings, database_url: str) -> None:
+    await migrate(database_url)
+    app: Any = create_app(settings, database_url)  # hypercorn's types know neither Starlette nor each other
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    hurry = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _signalled, number, stop, hurry)
+
+    async def trigger() -> None:
+        ready = asyncio.create_task(_announce(settings, app.state))
+        await stop.wait()
+        ready.cancel()
+        await drain(app.state.house, hurry)
+
+    try:
+        await hypercorn_serve(app, _config(settings), shutdown_trigger=trigger)
+    except LifespanFailureError as failure:
+        raise SetupError(str(failure)) from failure
+    finally:
+        _forget(settings)
+
+
+def _forget(settings: Settings) -> None:
+    """Take away what other commands find us by, unless another server has put its own there."""
+    path = running_file(settings.data)
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        if msgspec.json.decode(path.read_bytes(), type=Running).pid == os.getpid():
+            path.unlink()
+
+
+def _signalled(number: int, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """The first SIGTERM drains; Ctrl-C, or a second signal, does not wait for calls."""
+    if stop.is_set() or number == signal.SIGINT:
+        hurry.set()
+    stop.set()
+
+
+async def drain(house: House, hurry: asyncio.Event) -> None:
+    """No new calls; those in progress may end by themselves, then they leave by the door."""
+    house.board.draining = True
+    log.info("draining", calls=house.board.live)
+    waits = [asyncio.create_task(house.board.idle.wait()), asyncio.create_task(hurry.wait())]
+    await asyncio.wait(waits, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    if house.board.live:
+        house.board.close_all()
+        with contextlib.suppress(TimeoutError):  # the carrier asks what is next, and takes the caller to a person
+            await asyncio.wait_for(house.board.led_on(), LEAD_SECONDS)
+
+
+async def _announce(settings: Settings, state: object) -> None:
+    """Say that calls are answered once they are: on stderr, and in the data folder for the other commands."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(host, settings.port)
+            writer.close()
+            break
+        await asyncio.sleep(0.01)
+    house: House = state.house  # type: ignore[attr-defined]
+    database = str(house.engine.url.render_as_string(hide_password=False))
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    running = Running(os.getpid(), url, settings.public_url, database, house.stand_in)
+    write_private(running_file(settings.data), msgspec.json.encode(running).decode())
+    log.info(
+        "answering calls",
+        url=url,
+        webhook=f"{settings.public_url}/twilio/incoming",
+        cpu_seconds=round(time.process_time(), 2),
+    )
+    print(f"Offhook answers on {url}. Try: ./offhook call booking", file=sys.stderr, flush=True)
+
+
+def _config(settings: Settings) -> Config:
+    config = Config()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    config.bind = [f"{host}:{settings.port}"]
+    config.backlog = 1024
+    config.graceful_timeout = 1.0
+    config.websocket_max_message_size = 256 * 1024
+    config.max_app_queue_size = 100
+    config.include_server_header = False
+    config.accesslog = None
+    config.errorlog = "-"
+    config.loglevel = "WARNING"
+    return config
