@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,6 +16,7 @@ from app.adapters.data_folder import kept_secret
 from app.adapters.database import check, make_engine
 from app.adapters.journal import Journal
 from app.adapters.model_link import Endpoint, ModelSession, Opening
+from app.adapters.store import CallStore
 from app.adapters.warm import Warm
 from app.core.phases import Terms
 from app.core.record import CallInfo, DebugEvent
@@ -34,6 +35,8 @@ log = structlog.get_logger()
 VERSION = "0.1.0"
 LAG_SECONDS = 0.5
 JOURNAL_SECONDS = 5.0
+RETENTION_SECONDS = 3600.0
+DEBUG_DAYS = 14
 
 
 class House:
@@ -147,6 +150,7 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         house = House(settings, engine, endpoint, stand_in=stand_in, tokens=tokens, store=store, redirector=redirector)
         writer = asyncio.create_task(house.journal.run(), name="journal")
         lag = asyncio.create_task(_measure_lag(), name="loop lag")
+        retention = asyncio.create_task(_forget_debug_events(CallStore(engine)), name="retention")
         metrics.journal_spooled.set_function(lambda: house.journal.pending)
         try:
             yield house
@@ -154,9 +158,10 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
             house.board.close_all()
             house.warm.close()
             lag.cancel()
+            retention.cancel()
             await house.journal.close(JOURNAL_SECONDS)
             writer.cancel()
-            await asyncio.gather(writer, lag, return_exceptions=True)
+            await asyncio.gather(writer, lag, retention, return_exceptions=True)
 
 
 async def _outside(
@@ -191,6 +196,17 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
             yield
 
     return Starlette(lifespan=lifespan)
+
+
+async def _forget_debug_events(books: CallStore) -> None:
+    """Raw events serve to look into a fault of these days; they are deleted after two weeks."""
+    while True:
+        await asyncio.sleep(RETENTION_SECONDS)
+        try:
+            forgotten = await books.forget_debug_events(datetime.now(UTC) - timedelta(days=DEBUG_DAYS))
+            log.info("old debug events forgotten", rows=forgotten)
+        except Exception as wrong:  # the books will be there next time
+            log.warning("old debug events could not be forgotten", why=str(wrong))
 
 
 async def _measure_lag() -> None:

@@ -1,13 +1,16 @@
 """The data folder, for its owner alone: secrets, the embedded database, what a running server leaves for other commands."""
 
+import contextlib
+import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from app.adapters.embedded_pg import EmbeddedPostgres
+from app.errors import SetupError
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -29,41 +32,58 @@ def running_file(folder: Path) -> Path:
     return folder / "serve.json"
 
 
-def open_database(
-    settings: Settings, meanwhile: Callable[[], object] = lambda: None
-) -> tuple[str, EmbeddedPostgres | None]:
-    """The database's URL, an embedded one started if none is configured. Call from the main thread. Raises SetupError.
+@contextlib.contextmanager
+def open_database(settings: Settings, meanwhile: Callable[[], object] = lambda: None) -> Iterator[str]:
+    """The database's URL; an embedded one runs while this is entered if none is configured. Raises SetupError.
 
-    meanwhile: done while an embedded one boots.
+    To be entered on the main thread. meanwhile: done while an embedded one boots. `database.url` tells other programs, psql too.
     """
     data_folder(settings.data)
-    if settings.database_url:
-        return settings.database_url, None
-    postgres = EmbeddedPostgres(settings.data)
-    url = postgres.start(meanwhile)
-    write_private(settings.data / "database.url", url + "\n")
-    return url, postgres
+    note = settings.data / "database.url"
+    postgres = None if settings.database_url else EmbeddedPostgres(settings.data)
+    try:
+        url = settings.database_url if postgres is None else postgres.start(meanwhile)
+        write_private(note, url.replace("postgresql+asyncpg://", "postgresql://", 1) + "\n")
+        yield url
+    finally:
+        if postgres is not None:
+            if postgres.owner:
+                note.unlink(missing_ok=True)
+            postgres.stop()
 
 
 def data_folder(folder: Path) -> Path:
-    """Make the data folder, for its owner alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    """Make the data folder, for its owner alone. Raises SetupError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as wrong:
+        raise SetupError(
+            f"expected to write to the data folder {folder}, but: {wrong.strerror}. Set OFFHOOK_DATA to a folder of yours."
+        ) from wrong
     return folder
 
 
 def kept_secret(folder: Path, name: str) -> str:
-    """A random secret that stays the same over restarts: in the data folder, for its owner alone."""
+    """A random secret that stays the same over restarts: in the data folder, for its owner alone. The first to make it wins."""
     path = data_folder(folder) / name
     if not path.exists():
-        write_private(path, secrets.token_hex(16) + "\n")
-        log.warning("made a secret", what=name, where=str(path))
+        fresh = _private(path, secrets.token_hex(16) + "\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+            log.warning("made a secret", what=name, where=str(path))
+        fresh.unlink()
     return path.read_text().strip()
 
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
+    _private(path, text).replace(path)
+
+
+def _private(path: Path, text: str) -> Path:
+    """A file beside `path` that is complete, and only its owner's."""
     fresh = path.with_name(path.name + f".{secrets.token_hex(4)}")
     fresh.touch(mode=0o600)
     fresh.write_text(text)
-    fresh.replace(path)
+    return fresh

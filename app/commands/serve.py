@@ -18,16 +18,12 @@ def serve(*, port: int | None = None) -> int:
     logging.configure(settings.log_level)
     registry.find(settings)  # what is wrong with a mode is said before anything is started
     check_port(settings.host, settings.port)
-    url, postgres = open_database(settings, meanwhile=lambda: importlib.import_module("app.commands.answering"))
-    try:
+    with open_database(settings, meanwhile=lambda: importlib.import_module("app.commands.answering")) as url:
         from app.commands import answering
 
         gc.freeze()  # what is imported stays: it need not be looked at again while calls are relayed
         gc.enable()
         answering.run(settings, url)
-    finally:
-        if postgres is not None:
-            postgres.stop()
     return 0
 
 
