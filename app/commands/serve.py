@@ -1,7 +1,6 @@
 """`./offhook serve`: checks what can be checked, starts the database, then answers."""
 
 import gc
-import importlib
 import socket
 
 from app import log as logging
@@ -18,13 +17,18 @@ def serve(*, port: int | None = None) -> int:
     logging.configure(settings.log_level)
     registry.find(settings)  # what is wrong with a mode is said before anything is started
     check_port(settings.host, settings.port)
-    with open_database(settings, meanwhile=lambda: importlib.import_module("app.commands.answering")) as url:
+    with open_database(settings, meanwhile=_load_the_rest) as url:
         from app.commands import answering
 
         gc.freeze()  # what is imported stays: it need not be looked at again while calls are relayed
         gc.enable()
         answering.run(settings, url)
     return 0
+
+
+def _load_the_rest() -> None:
+    """What takes longest to load, the database's library first of all."""
+    import app.commands.answering  # noqa: F401
 
 
 def check_port(host: str, port: int) -> None:
