@@ -68,7 +68,7 @@ class Negotiation:
         except msgspec.ValidationError:
             return  # an echo of its own kind proves nothing either way
         ends = (formats.audio.input.format.type, formats.audio.output.format.type)
-        kinds = (formats.input_audio_format, formats.output_audio_format, *ends)
+        kinds = (formats.output_audio_format, formats.input_audio_format, *ends)
         wrong = [kind for kind in kinds if kind and kind not in ("g711_ulaw", "audio/pcmu")]
         if wrong:
             raise ModelRefused(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
 
 import httpx
@@ -26,8 +26,10 @@ async def speaking(*answers: bytes | None, hangs: bool = False) -> AsyncIterator
     heads: list[bytes] = []
     left = iter(answers)
     done = asyncio.Event()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         head = await reader.readuntil(b"\r\n\r\n")
         heads.append(head)
         if answer := next(left):
@@ -42,6 +44,10 @@ async def speaking(*answers: bytes | None, hangs: bool = False) -> AsyncIterator
         yield HttpStore(f"http://127.0.0.1:{port}", client, deadline_seconds=0.2 if hangs else 5), heads
     done.set()
     server.close()
+    for writer in writers:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
     await server.wait_closed()
 
 
