@@ -7,8 +7,9 @@ and comes back as an event. No exception leaves a link's callback: a fault of ou
 
 import asyncio
 import base64
+import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -77,12 +78,15 @@ class Relay:
         self.framer = Framer()
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.get_running_loop()
-        self.now: Callable[[], float] = self.loop.time
+        self.now = (
+            time.monotonic
+        )  # uvloop's own clock stands still within a turn of the loop, and counts whole milliseconds
         self._carries_for = ""
         """The response whose last, ragged bytes the framer holds."""
         self._kept: deque[str] = deque()
         self._kept_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due_at: float | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._last_frame = self.now()
         self._counted = 0
@@ -203,8 +207,8 @@ class Relay:
     def _check_alive(self) -> None:
         if self.now() - self._last_frame >= DEAD_STREAM_SECONDS:
             self._log.warning("no frame from the carrier", seconds=DEAD_STREAM_SECONDS)
-            self.apply(ev.CallerLeft("the carrier fell silent"))
             self.caller.close(1001, "no audio")
+            self.apply(ev.CallerLeft("the carrier fell silent"))
         elif self.machine.phase is not Phase.OVER:
             self._watch = self.loop.call_later(DEAD_STREAM_SECONDS / 4, self._check_alive)
 
@@ -299,14 +303,15 @@ class Relay:
     def _arm(self) -> None:
         """Come back at the machine's next deadline."""
         deadline = self.machine.deadline
+        if deadline == self._due_at:
+            return
         if self._timer is not None:
-            if deadline is not None and self._timer.when() == deadline and not self._timer.cancelled():
-                return
             self._timer.cancel()
-        self._timer = None if deadline is None else self.loop.call_at(deadline, self._due)
+        self._due_at = deadline
+        self._timer = None if deadline is None else self.loop.call_later(max(0.0, deadline - self.now()), self._due)
 
     def _due(self) -> None:
-        self._timer = None
+        self._timer = self._due_at = None
         self.apply(ev.TimePassed())
 
     def _over(self, over: do.CallIsOver) -> None:

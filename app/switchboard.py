@@ -91,7 +91,9 @@ class Switchboard:
         self.idle = asyncio.Event()
         self.idle.set()
         self._loop = asyncio.get_running_loop()
-        self._utc = utc_of(self._loop.time)
+        self._utc = utc_of(time.monotonic)
+        self._cut: list[LiveCall] = []
+        """Calls whose streams were closed because this process stops."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- coming in --------------------------------------------------------------------------------------------------
@@ -341,13 +343,14 @@ class Switchboard:
         self.closing = True
         for call in list(self.calls.values()):
             if call.relay is not None:
+                self._cut.append(call)
                 call.relay.apply(ev.HouseCloses())
         for task in self._tasks:
             task.cancel()
 
     async def led_on(self) -> None:
         """Wait until every call that was closed has asked what is next, or is over."""
-        while any(not (call.finished or call.asked_next) for call in self.calls.values()):  # noqa: ASYNC110  once in a life
+        while any(not (call.finished or call.asked_next) for call in self._cut):  # noqa: ASYNC110  once in a life
             await asyncio.sleep(LOOK_SECONDS)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -202,7 +202,7 @@ async def check(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             found = await revisions_of(connection)
     except DATABASE_ERRORS as error:
-        raise SetupError(f"{place} cannot be used: {reason_of(error)}. {_remedy(error)}") from error
+        raise SetupError(f"{place} cannot be used: {reason_of(error)}. {remedy_for(error)}") from error
     if behind(found):
         at = ", ".join(sorted(found)) or "an empty schema"
         raise SetupError(f"{place}: expected schema {REVISIONS[-1]}, got {at}. Run ./offhook migrate.")
@@ -234,7 +234,7 @@ REMEDIES = {
 }
 
 
-def _remedy(error: BaseException) -> str:
+def remedy_for(error: BaseException) -> str:
     """What the operator can do about it, by class of SQLSTATE."""
     if isinstance(error, ssl.SSLError):
         return "Check sslmode and sslrootcert in DATABASE_URL against what the server offers."

@@ -7,7 +7,16 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.adapters.database import DATABASE_ERRORS, behind, make_engine, place_of, reason_of, revisions_of, sqlstate
+from app.adapters.database import (
+    DATABASE_ERRORS,
+    behind,
+    make_engine,
+    place_of,
+    reason_of,
+    remedy_for,
+    revisions_of,
+    sqlstate,
+)
 from app.errors import SetupError
 
 log = structlog.get_logger()
@@ -46,9 +55,9 @@ async def upgrade(engine: AsyncEngine) -> bool:
             await connection.run_sync(_upgrade_heads)
             after = await revisions_of(connection)
     except DATABASE_ERRORS as error:
-        hint = " Another migration is running; wait for it." if sqlstate(error) == "55P03" else ""
+        remedy = "Another migration is running; wait for it." if sqlstate(error) == "55P03" else remedy_for(error)
         raise SetupError(
-            f"Postgres at {place_of(engine.url)} could not be migrated: {reason_of(error)}.{hint} Nothing was changed."
+            f"Postgres at {place_of(engine.url)} could not be migrated: {reason_of(error)}. Nothing was changed. {remedy}"
         ) from error
     log.info("database.migrated", before=sorted(before), after=sorted(after))
     return True

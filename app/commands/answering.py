@@ -51,6 +51,7 @@ async def _serve(settings: Settings, database_url: str) -> None:
     app: Any = create_app(settings, database_url)  # hypercorn's types know neither Starlette nor each other
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_unhandled)
     hurry = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _signalled, number, stop, hurry)
@@ -67,6 +68,15 @@ async def _serve(settings: Settings, database_url: str) -> None:
         raise SetupError(str(failure)) from failure
     finally:
         _forget(settings)
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody caught. A connection that breaks its server's rules is one line; anything else is told in full."""
+    wrong = context.get("exception")
+    if "client_connected_cb" in context.get("message", ""):
+        log.warning("a connection broke the server's rules", why=f"{type(wrong).__name__}: {wrong}")
+    else:
+        loop.default_exception_handler(context)
 
 
 def _forget(settings: Settings) -> None:
@@ -127,7 +137,9 @@ def _config(settings: Settings) -> Config:
     config.bind = [f"{host}:{settings.port}"]
     config.backlog = 1024
     config.graceful_timeout = 1.0
-    config.websocket_max_message_size = 256 * 1024
+    config.websocket_max_message_size = (
+        2 << 20
+    )  # AsgiLink's own limit is lower, and ends in a close; this one in a fault
     config.max_app_queue_size = 100
     config.include_server_header = False
     config.accesslog = None

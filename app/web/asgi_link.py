@@ -13,6 +13,8 @@ from app.errors import LinkClogged, LinkClosed
 log = structlog.get_logger()
 
 UNSENT_BYTES = 1 << 20
+MESSAGE_BYTES = 256 * 1024
+"""A frame of 20 ms is 300 bytes; nobody who speaks the protocol comes near this."""
 CLOSE_SECONDS = 2.0
 """How long what was sent before a close, and the close itself, may take."""
 
@@ -76,7 +78,12 @@ class AsgiLink:
             message = await self.socket.receive()
             if message["type"] == "websocket.disconnect":
                 return int(message.get("code") or 1005)
-            if (text := message.get("text")) is not None:
+            text = message.get("text")
+            if len(text or message.get("bytes") or "") > MESSAGE_BYTES:
+                self.close(1009, "message too big")
+                await asyncio.sleep(CLOSE_SECONDS)
+                return 1009
+            if text is not None:
                 listener.heard(text)
             elif not logged:
                 logged = True

@@ -31,9 +31,7 @@ class Phone:
         self._flow: asyncio.Task[None] | None = None
         self._speech = bytearray()
 
-    async def start(
-        self, call_sid: str, *, account_sid: str = ACCOUNT, silence: bool = True, **changes: Any
-    ) -> None:
+    async def start(self, call_sid: str, *, account_sid: str = ACCOUNT, silence: bool = True, **changes: Any) -> None:
         """`connected`, `start`, and from then on frames in real time."""
         await self.socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
         start = {

@@ -13,10 +13,10 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.adapters.data_folder import Running
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
 from app.commands.call import free_port, started_server
-from app.commands.serve import Running
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
 from app.sim.model import ModelServer
@@ -61,9 +61,7 @@ class Product:
     ) -> None:
         self.running, self.data, self.model, self.carrier = running, data, model, carrier
         self.url, self.http, self.engine, self.store = running.url, http, engine, CallStore(engine)
-        self.target = Target(
-            url=running.url, public_url=PUBLIC, auth_token=TOKEN, account_sid=ACCOUNT, model=model_url
-        )
+        self.target = Target(url=running.url, public_url=PUBLIC, auth_token=TOKEN, account_sid=ACCOUNT, model=model_url)
 
     async def dial(self, line: Line, number: str = "", **options: Any) -> CarrierCall:
         """A call by the carrier stand-in that has just begun."""
@@ -87,9 +85,9 @@ class Product:
         query = "&".join(part for part in (query, "" if post else urlencode(fields)) if part)
         target = path + (f"?{query}" if query else "")
         signature = sign(PUBLIC + target, fields if post else {}) if signature is None else signature
-        headers = {"X-Twilio-Signature": signature} if signature else {}
+        headers = {b"X-Twilio-Signature": signature.encode("latin-1")} if signature else {}
         if post:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            headers[b"Content-Type"] = b"application/x-www-form-urlencoded"
         content = urlencode(fields) if post else None
         return await self.http.request(method, self.url + target, content=content, headers=headers)
 
@@ -203,7 +201,7 @@ async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: f
     """Wait until a process that is not ours has come so far; there is no event to wait for."""
     try:
         async with asyncio.timeout(seconds):
-            while not await check():
+            while not await check():  # noqa: ASYNC110  another process sets no event of ours
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"expected {what} within {seconds:g} s") from None
