@@ -86,7 +86,7 @@ class CallContext(msgspec.Struct):
     now: datetime
     """Local time at the business when the tool was called, with its zone."""
     key: str
-    """Different for every tool call, the same when it is repeated: the idempotency key for `store`."""
+    """The idempotency key for `store`: the same for the same tool and arguments until that was done once, another after."""
     outcome: dict[str, Any]
     """Fields of the mode's outcome, as tools learn them; checked against `Mode.outcome` when the call ends."""
 

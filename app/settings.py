@@ -101,7 +101,9 @@ def load(environ: Mapping[str, str] | None = None, *, root: Path = ROOT) -> Sett
 
 def environment(root: Path = ROOT) -> dict[str, str]:
     """The environment, over what `.env` has."""
-    return {name: value or "" for name, value in dotenv.dotenv_values(root / ".env").items()} | dict(os.environ)
+    return {name: value or "" for name, value in dotenv.dotenv_values(root / ".env", interpolate=False).items()} | dict(
+        os.environ
+    )
 
 
 class _Reader:

@@ -65,7 +65,7 @@ class Guard:
         """The fields of a signed webhook, POST or GET. Raises Refused: 403 unsigned, 413 too large, 408 too slow."""
         signature = request.headers.get("x-twilio-signature", "")
         if not signature:
-            raise Refused(PlainTextResponse("expected X-Twilio-Signature, got none\n", 403))
+            raise Refused(_unread("expected X-Twilio-Signature, got none\n", 403))
         url = self.settings.public_url + _target(request)
         form = Form([])
         if request.method == "POST":
@@ -83,19 +83,19 @@ class Guard:
     async def _body(self, request: Request) -> bytes:
         """The body, bounded in size and time: nobody has proved anything yet."""
         if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            raise Refused(PlainTextResponse("expected application/x-www-form-urlencoded\n", 403))
+            raise Refused(_unread("expected application/x-www-form-urlencoded\n", 403))
         length = request.headers.get("content-length", "")
         if length.isascii() and length.isdigit() and int(length) > FORM_BYTES:
-            raise Refused(PlainTextResponse("expected a form of at most 64 kB\n", 413))
+            raise Refused(_unread("expected a form of at most 64 kB\n", 413))
         body = bytearray()
         try:
             async with asyncio.timeout(FORM_SECONDS):
                 async for piece in request.stream():
                     body += piece
                     if len(body) > FORM_BYTES:
-                        raise Refused(PlainTextResponse("expected a form of at most 64 kB\n", 413))
+                        raise Refused(_unread("expected a form of at most 64 kB\n", 413))
         except TimeoutError:
-            raise Refused(PlainTextResponse("expected the whole form within 5 s\n", 408)) from None
+            raise Refused(_unread("expected the whole form within 5 s\n", 408)) from None
         return bytes(body)
 
     # --- sockets ----------------------------------------------------------------------------------------------------
@@ -154,6 +154,11 @@ class Guard:
         except (binascii.Error, ValueError):
             return False
         return secrets.compare_digest(password, self.operator_password.encode())
+
+
+def _unread(text: str, status: int) -> Response:
+    """A refusal whose request's body was not read: the connection ends with it, and says so before it is used again."""
+    return PlainTextResponse(text, status, headers={"Connection": "close"})
 
 
 def _host(header: str) -> str | None:
