@@ -78,9 +78,8 @@ class Relay:
         self.framer = Framer()
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.get_running_loop()
-        self.now = (
-            time.monotonic
-        )  # uvloop's own clock stands still within a turn of the loop, and counts whole milliseconds
+        self.now = time.monotonic
+        """Not the loop's clock: uvloop's stands still within a turn, and counts whole milliseconds."""
         self._carries_for = ""
         """The response whose last, ragged bytes the framer holds."""
         self._kept: deque[str] = deque()

@@ -185,7 +185,7 @@ class Switchboard:
     def unjoined(self, call: LiveCall) -> None:
         """A socket closed before its stream started: what was prepared is dropped; the carrier asks what is next."""
         self.warm.retire(call.info.call_sid)
-        self._loop.call_later(TICKET_SECONDS, self._finish_if_left, call)
+        self._finish_later(TICKET_SECONDS, call)
 
     # --- the stream -------------------------------------------------------------------------------------------------
 
@@ -223,11 +223,11 @@ class Switchboard:
         self.journal.put(outcome_row(call.record, call.mode))
         log.info("stream over", call_sid=call.info.call_sid, outcome=over.outcome, how=over.how, streams=call.streams)
         if over.how in ("stop", "final status"):
-            self._loop.call_later(ASKED_SECONDS, self._finish_if_left, call)
+            self._finish_later(ASKED_SECONDS, call)
         elif self.redirector is not None:
             self._spawn(self._lead(call, call.streams))
         else:
-            self._loop.call_later(TICKET_SECONDS, self._finish_if_left, call)
+            self._finish_later(TICKET_SECONDS, call)
 
     async def _lead(self, call: LiveCall, stream: int) -> None:
         """The carrier asks what is next within a moment; a call that hangs in the air is led there by REST."""
@@ -235,7 +235,7 @@ class Switchboard:
         if call.asked_next or call.finished or call.streaming or call.streams != stream or self.redirector is None:
             return
         await self.redirector.redirect(call.info.call_sid, self.next_url)
-        self._loop.call_later(TICKET_SECONDS, self._finish_if_left, call)
+        self._finish_later(TICKET_SECONDS, call)
 
     # --- what comes next --------------------------------------------------------------------------------------------
 
@@ -261,7 +261,7 @@ class Switchboard:
         if call.next.step == "apologise":
             call.apologised = True
         if call.next.step in ("dial", "apologise"):
-            self._loop.call_later(DIAL_SECONDS, self._finish_if_left, call, True)
+            self._finish_later(DIAL_SECONDS, call, asked=True)
         return call, call.next
 
     def dialled(self, call_sid: str, status: str) -> LiveCall | None:
@@ -306,9 +306,12 @@ class Switchboard:
         if call is not None and call.relay is not None and call.relay.stream_sid == stream_sid:
             call.relay.apply(ev.CallerLeft("stream stopped"))
 
-    def _finish_if_left(self, call: LiveCall, asked: bool = False) -> None:
-        """Nobody asked what is next (or, `asked`, nobody came back for hours): the caller is gone."""
-        if not call.streaming and call.asked_next is asked:
+    def _finish_later(self, seconds: float, call: LiveCall, *, asked: bool = False) -> None:
+        """Unless it is heard of until then, a call is over: the caller is gone. asked: it was told what is next already."""
+        self._loop.call_later(seconds, self._finish_if_left, call, asked, (call.streams, call.tickets))
+
+    def _finish_if_left(self, call: LiveCall, asked: bool, stood: tuple[int, int]) -> None:
+        if not call.streaming and call.asked_next is asked and (call.streams, call.tickets) == stood:
             self.finish(call)
 
     def _expire(self, call: LiveCall, ticket: str) -> None:
