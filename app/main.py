@@ -21,8 +21,9 @@ from app.adapters.warm import Warm
 from app.core.phases import Terms
 from app.core.record import CallInfo, DebugEvent
 from app.mode import Mode, Store
+from app.office import E164
 from app.raw_events import debug_event
-from app.settings import E164, Settings
+from app.settings import Settings
 from app.sim.model import ModelServer
 from app.switchboard import Redirector, Switchboard
 from app.web.guard import Guard

@@ -1,9 +1,13 @@
 """The business as offhook.toml describes it: name, zone, hours and desks."""
 
+import re
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
+
+E164 = re.compile(r"\+[1-9]\d{6,14}")
+"""A phone number as the network writes it."""
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 

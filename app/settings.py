@@ -2,22 +2,19 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
-from datetime import time
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import dotenv
 import msgspec
 
 from app.errors import SetupError
-from app.office import WEEKDAYS, Desk, Hours, Office
+from app.office import E164, Office
+from app.office_file import read_office
 
 ROOT = Path(__file__).parent.parent
-E164 = re.compile(r"\+[1-9]\d{6,14}")
 FICTIONAL_PERSON = "+14155550170"
 """Whom rehearsals put callers through to; 555-01xx numbers belong to nobody."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -93,7 +90,7 @@ def load(environ: Mapping[str, str] | None = None, *, root: Path = ROOT) -> Sett
     if values["stand_in"]:
         values.setdefault("human_transfer_number", FICTIONAL_PERSON)
     _twilio_base(environ, values, reader.faults)
-    values.update(_business(root / "offhook.toml", values.get("human_transfer_number", ""), reader.faults))
+    values.update(read_office(root / "offhook.toml", values.get("human_transfer_number", ""), reader.faults))
     if reader.faults:
         raise SetupError("the settings cannot be used:\n" + "\n".join(f"  - {fault}" for fault in reader.faults))
     return Settings(**values)
@@ -229,84 +226,3 @@ def _twilio_base(environ: Mapping[str, str], values: dict[str, Any], faults: lis
         faults.append("TWILIO_API_BASE: expected it alone, or TWILIO_EDGE and TWILIO_REGION; got both")
     elif edge:
         values["twilio_api_base"] = f"https://api.{edge}.{region or 'us1'}.twilio.com"
-
-
-# --- offhook.toml -----------------------------------------------------------------------------------------------------
-
-
-class _Desk(msgspec.Struct, forbid_unknown_fields=True):
-    about: str = ""
-    number: str = ""
-
-
-class _Business(msgspec.Struct, forbid_unknown_fields=True):
-    name: str = "the office"
-    zone: str = "UTC"
-    slot_minutes: int = 30
-    hours: dict[str, str] = {}
-    desks: dict[str, _Desk] = {}
-
-
-class _Calls(msgspec.Struct, forbid_unknown_fields=True):
-    default_mode: str = "receptionist"
-    numbers: dict[str, str] = {}
-
-
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    business: _Business = msgspec.field(default_factory=_Business)
-    calls: _Calls = msgspec.field(default_factory=_Calls)
-
-
-def _business(path: Path, human: str, faults: list[str]) -> dict[str, Any]:
-    """The business part; faults are added to the report."""
-    file = _File()
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        faults.append(f"{path.name}: {wrong}")
-        tables = {}
-    for name in sorted(tables):  # one by one, so that a fault of one table does not hide another's
-        try:
-            part = msgspec.convert({name: tables[name]}, _File)
-            setattr(file, name, getattr(part, name))
-        except msgspec.ValidationError as wrong:
-            faults.append(f"{path.name}: {wrong}")
-    business = file.business
-    try:
-        zone = ZoneInfo(business.zone)
-    except (ValueError, OSError, KeyError):
-        faults.append(f"{path.name}: business.zone: expected a zone as America/Chicago, got {business.zone!r}")
-        zone = ZoneInfo("UTC")
-    hours = {}
-    for day, text in business.hours.items():
-        opened = _hours(text)
-        if day not in WEEKDAYS or opened is None:
-            faults.append(
-                f'{path.name}: business.hours.{day}: expected a weekday with hours as "08:00-17:00", got {text!r}'
-            )
-        else:
-            hours[day] = opened
-    if not 5 <= business.slot_minutes <= 480:
-        faults.append(f"{path.name}: business.slot_minutes: expected 5 to 480, got {business.slot_minutes}")
-    desks = {}
-    for name, desk in business.desks.items():
-        if desk.number and not E164.fullmatch(desk.number):
-            faults.append(f"{path.name}: business.desks.{name}.number: expected +14155550100, got {desk.number!r}")
-        desks[name] = Desk(name=name, about=desk.about, number=desk.number or human)
-    for number in file.calls.numbers:
-        if not E164.fullmatch(number):
-            faults.append(f"{path.name}: calls.numbers: expected numbers as +14155550100, got {number!r}")
-    office = Office(business.name, zone, hours, max(1, business.slot_minutes), desks)
-    return {"office": office, "default_mode": file.calls.default_mode, "numbers": file.calls.numbers}
-
-
-def _hours(text: str) -> Hours | None:
-    """ "08:00-17:00" as hours; None if it is nothing of the kind."""
-    opens, _, closes = text.partition("-")
-    try:
-        hours = Hours(time.fromisoformat(opens.strip()), time.fromisoformat(closes.strip()))
-    except ValueError:
-        return None
-    if hours.opens.tzinfo or hours.closes.tzinfo:  # "12:00-17:00" reads as noon in a zone
-        return None
-    return hours if hours.opens < hours.closes else None

@@ -45,6 +45,7 @@ FLOORS: dict[str, int] = {
     "app.settings": 0,
     "app.log": 0,
     "app.office": 0,
+    "app.office_file": 0,
     "app.clips": 0,
     "app.metrics": 0,
 }

@@ -1,0 +1,92 @@
+"""Reads offhook.toml: the business, its hours and desks, and which number reaches which mode."""
+
+import tomllib
+from datetime import time
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from app.office import E164, WEEKDAYS, Desk, Hours, Office
+
+
+class _Desk(msgspec.Struct, forbid_unknown_fields=True):
+    about: str = ""
+    number: str = ""
+
+
+class _Business(msgspec.Struct, forbid_unknown_fields=True):
+    name: str = "the office"
+    zone: str = "UTC"
+    slot_minutes: int = 30
+    hours: dict[str, str] = {}
+    desks: dict[str, _Desk] = {}
+
+
+class _Calls(msgspec.Struct, forbid_unknown_fields=True):
+    default_mode: str = "receptionist"
+    numbers: dict[str, str] = {}
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    business: _Business = msgspec.field(default_factory=_Business)
+    calls: _Calls = msgspec.field(default_factory=_Calls)
+
+
+def read_office(path: Path, human: str, faults: list[str]) -> dict[str, Any]:
+    """The file's part of the settings, by their names; what is wrong is added to `faults`.
+
+    human: the number of desks that have none of their own.
+    """
+    file = _File()
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        faults.append(f"{path.name}: {wrong}")
+        tables = {}
+    for name in sorted(tables):  # one by one, so that a fault of one table does not hide another's
+        try:
+            part = msgspec.convert({name: tables[name]}, _File)
+            setattr(file, name, getattr(part, name))
+        except msgspec.ValidationError as wrong:
+            faults.append(f"{path.name}: {wrong}")
+    business = file.business
+    try:
+        zone = ZoneInfo(business.zone)
+    except (ValueError, OSError, KeyError):
+        faults.append(f"{path.name}: business.zone: expected a zone as America/Chicago, got {business.zone!r}")
+        zone = ZoneInfo("UTC")
+    hours = {}
+    for day, text in business.hours.items():
+        opened = _hours(text)
+        if day not in WEEKDAYS or opened is None:
+            faults.append(
+                f'{path.name}: business.hours.{day}: expected a weekday with hours as "08:00-17:00", got {text!r}'
+            )
+        else:
+            hours[day] = opened
+    if not 5 <= business.slot_minutes <= 480:
+        faults.append(f"{path.name}: business.slot_minutes: expected 5 to 480, got {business.slot_minutes}")
+    desks = {}
+    for name, desk in business.desks.items():
+        if desk.number and not E164.fullmatch(desk.number):
+            faults.append(f"{path.name}: business.desks.{name}.number: expected +14155550100, got {desk.number!r}")
+        desks[name] = Desk(name=name, about=desk.about, number=desk.number or human)
+    for number in file.calls.numbers:
+        if not E164.fullmatch(number):
+            faults.append(f"{path.name}: calls.numbers: expected numbers as +14155550100, got {number!r}")
+    office = Office(business.name, zone, hours, max(1, business.slot_minutes), desks)
+    return {"office": office, "default_mode": file.calls.default_mode, "numbers": file.calls.numbers}
+
+
+def _hours(text: str) -> Hours | None:
+    """ "08:00-17:00" as hours; None if it is nothing of the kind."""
+    opens, _, closes = text.partition("-")
+    try:
+        hours = Hours(time.fromisoformat(opens.strip()), time.fromisoformat(closes.strip()))
+    except ValueError:
+        return None
+    if hours.opens.tzinfo or hours.closes.tzinfo:  # "12:00-17:00" reads as noon in a zone
+        return None
+    return hours if hours.opens < hours.closes else None
