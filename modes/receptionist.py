@@ -8,6 +8,7 @@ import msgspec
 from app.mode import BackendDown, CallContext, EndCall, Mode, ToolError, Transfer, about, tool
 
 SLOTS_OFFERED = 8
+DAYS_AHEAD = 366
 
 
 class Reception(msgspec.Struct):
@@ -57,6 +58,8 @@ async def free_slots(
     """Look up free appointments on a day. Call it before you offer a time."""
     if day < call.now.date():
         raise ToolError(f"{day} is past; today is {call.now.date()}. Ask for a coming day.")
+    if (day - call.now.date()).days > DAYS_AHEAD:
+        raise ToolError(f"{day} is too far ahead; today is {call.now.date()}. Ask for a day within a year.")
     hours = {"morning": range(12), "afternoon": range(12, 24), "any": range(24)}[part]
     free = [at for at in await call.store.free_slots(day) if at.hour in hours]
     return {"day": day.isoformat(), "slots": [f"{at:%Y-%m-%dT%H:%M}" for at in free[:SLOTS_OFFERED]]}

@@ -127,6 +127,7 @@ def test_a_slot_that_was_booked_is_not_offered_again(call: Rehearsal) -> None:
     ("tool", "arguments", "words"),
     [
         ("free_slots", {"day": "2026-11-20"}, "is past"),
+        ("free_slots", {"day": "9999-12-31"}, "too far ahead"),
         ("free_slots", {"day": "tomorrow"}, "Wrong arguments"),
         ("free_slots", {"day": "2026-11-24", "part": "evening"}, "Wrong arguments"),
         ("book_appointment", {"name": "N", "start": "2026-02-30T08:00", "reason": ""}, "no such day"),
