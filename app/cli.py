@@ -60,8 +60,8 @@ def _migrate(parser: argparse.ArgumentParser) -> Runner:
         from app.adapters.data_folder import open_database
         from app.adapters.migrate import migrate
 
-        with open_database(settings.load()) as url:
-            changed = asyncio.run(migrate(url))
+        with open_database(settings.load()) as database:
+            changed = asyncio.run(migrate(database.url))
         print("the database was brought up to date" if changed else "the database is up to date")
         return 0
 

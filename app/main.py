@@ -38,6 +38,8 @@ LAG_SECONDS = 0.5
 JOURNAL_SECONDS = 5.0
 RETENTION_SECONDS = 3600.0
 DEBUG_DAYS = 14
+LOST_HOURS = 25
+"""Twilio ends a call after a day at most; one that is open longer has lost its process."""
 
 
 class House:
@@ -84,6 +86,7 @@ class House:
             greets=bool(mode.opening),
             first_audio_seconds=self.settings.first_audio_seconds,
             dormant_seconds=self.settings.dormant_seconds,
+            goodbye_seconds=min(15.0, self.settings.dormant_seconds),
             max_seconds=self.settings.max_call_seconds,
             max_cost_usd=self.settings.max_call_cost_usd,
         )
@@ -118,7 +121,7 @@ class House:
 
     def routes(self) -> list[BaseRoute]:
         """All doors."""
-        voice = Voice(self.settings, self.board, self.guard, self.registry)
+        voice = Voice(self.settings, self.board, self.guard, self.registry, CallStore(self.engine))
         status = Status(self.settings, self.board, self.guard, self.stand_in)
         return [*voice.routes(), *status.routes()]
 
@@ -151,7 +154,7 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         house = House(settings, engine, endpoint, stand_in=stand_in, tokens=tokens, store=store, redirector=redirector)
         writer = asyncio.create_task(house.journal.run(), name="journal")
         lag = asyncio.create_task(_measure_lag(), name="loop lag")
-        retention = asyncio.create_task(_forget_debug_events(CallStore(engine)), name="retention")
+        retention = asyncio.create_task(_tidy(CallStore(engine)), name="retention")
         metrics.journal_spooled.set_function(lambda: house.journal.pending)
         try:
             yield house
@@ -199,15 +202,17 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
     return Starlette(lifespan=lifespan)
 
 
-async def _forget_debug_events(books: CallStore) -> None:
-    """Raw events serve to look into a fault of these days; they are deleted after two weeks."""
+async def _tidy(books: CallStore) -> None:
+    """Delete raw events after two weeks: they serve to look into a fault of these days. Close calls that a crash left open."""
     while True:
         await asyncio.sleep(RETENTION_SECONDS)
+        now = datetime.now(UTC)
         try:
-            forgotten = await books.forget_debug_events(datetime.now(UTC) - timedelta(days=DEBUG_DAYS))
-            log.info("old debug events forgotten", rows=forgotten)
+            forgotten = await books.forget_debug_events(now - timedelta(days=DEBUG_DAYS))
+            lost = await books.close_lost(started_before=now - timedelta(hours=LOST_HOURS))
+            log.info("books tidied", debug_events=forgotten, lost_calls=lost)
         except Exception as wrong:  # the books will be there next time
-            log.warning("old debug events could not be forgotten", why=str(wrong))
+            log.warning("the books could not be tidied", why=str(wrong))
 
 
 async def _measure_lag() -> None:

@@ -28,7 +28,7 @@ from app.core import effects as do
 from app.core import events as ev
 from app.core.machine import CallMachine
 from app.core.phases import Terms
-from app.core.record import CallInfo, CallStarted, Milestone
+from app.core.record import CallInfo, CallRecord, CallStarted, Milestone
 from app.live_call import LiveCall, Next, outcome_row
 from app.mode import CallContext, Mode, Store
 from app.office import Office
@@ -40,6 +40,8 @@ log = structlog.get_logger()
 TICKET_SECONDS = 30.0
 STREAMS = 4
 """One stream, and three resumed ones; then a person."""
+UNKNOWN_SEQ = 10_000
+"""Where rows of a call begin whose earlier ones cannot be read: nothing on record may be written over."""
 LINGER_SECONDS = 300.0
 """How long a finished call is remembered for callbacks that come late."""
 ASKED_SECONDS = 3.0
@@ -240,17 +242,13 @@ class Switchboard:
     # --- what comes next --------------------------------------------------------------------------------------------
 
     def what_next(self, info: CallInfo, mode: Mode) -> tuple[LiveCall | None, Next]:
-        """What follows the stream of a call. A call that nobody knows here is taken up anew.
+        """What follows the stream of a call; `take_up` comes before it for one that is not known here.
 
         A request that comes while frames of the stream still come is a repeated one, and gets what it got before.
         """
-        call = self.calls.get(info.call_sid)
-        if call is None or (call.finished and call.next.step == "resume"):
-            call = self.incoming(info, mode)
-            if call is None:
-                return None, Next("apologise")
-            call.streams = 1
-            call.record.began = self._loop.time()
+        call = self.calls.get(info.call_sid) or self.take_up(info, mode, None)
+        if call is None:
+            return None, Next("apologise")
         if call.relay is not None and call.relay.alive and call.document:
             return call, Next("repeat")
         call.asked_next = True
@@ -264,11 +262,34 @@ class Switchboard:
             self._finish_later(DIAL_SECONDS, call, asked=True)
         return call, call.next
 
+    def knows(self, call_sid: str) -> bool:
+        """Whether a call is in this process's memory, and not over."""
+        call = self.calls.get(call_sid)
+        return call is not None and (not call.finished or call.next.step != "resume")
+
+    def take_up(self, info: CallInfo, mode: Mode, record: CallRecord | None) -> LiveCall | None:
+        """Go on with a call that another process began; None if there is no room.
+
+        record: what the books know of it. None: they did not answer; its rows then begin far behind those it may have.
+        """
+        if self.draining or self.live >= self.max_calls:
+            return None
+        if record is not None:
+            mode = self.modes.get(record.mode, mode)
+        call = self._begin(info, mode)
+        call.record = record or CallRecord(
+            call_sid=info.call_sid, mode=mode.name, first_seq=UNKNOWN_SEQ, tool_calls=UNKNOWN_SEQ
+        )
+        call.streams = 1
+        return call
+
     def dialled(self, call_sid: str, status: str) -> LiveCall | None:
         """What became of putting a caller through; after this `what_next` takes the call up again, or ends it."""
         call = self.calls.get(call_sid)
         if call is None:
             return None
+        if call.next.step not in ("dial", "apologise"):
+            return call  # told before
         self.journal.put(Milestone(call_sid=call_sid, name=f"dialled_{status or 'unknown'}", at=datetime.now(UTC)))
         if status in ("completed", "answered"):
             call.record.outcome.update(call.next.outcome)

@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -32,9 +33,16 @@ def running_file(folder: Path) -> Path:
     return folder / "serve.json"
 
 
+class Database(NamedTuple):
+    """An open database. `revive` starts an embedded one again that died, and does nothing where it did not."""
+
+    url: str
+    revive: Callable[[], bool]
+
+
 @contextlib.contextmanager
-def open_database(settings: Settings, meanwhile: Callable[[], object] = lambda: None) -> Iterator[str]:
-    """The database's URL; an embedded one runs while this is entered if none is configured. Raises SetupError.
+def open_database(settings: Settings, meanwhile: Callable[[], object] = lambda: None) -> Iterator[Database]:
+    """The database; an embedded one runs while this is entered if none is configured. Raises SetupError.
 
     To be entered on the main thread. meanwhile: done while an embedded one boots. `database.url` tells other programs, psql too.
     """
@@ -44,7 +52,7 @@ def open_database(settings: Settings, meanwhile: Callable[[], object] = lambda: 
     try:
         url = settings.database_url if postgres is None else postgres.start(meanwhile)
         write_private(note, url.replace("postgresql+asyncpg://", "postgresql://", 1) + "\n")
-        yield url
+        yield Database(url, (lambda: False) if postgres is None else postgres.revive)
     finally:
         if postgres is not None:
             if postgres.owner:

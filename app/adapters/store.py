@@ -1,14 +1,15 @@
 """Reads the books: one call and what happened in it, as rows that were kept. Nothing here writes but the retention."""
 
-from datetime import datetime
+import time
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, delete, select
+from sqlalchemy import ColumnElement, Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.tables import call_outcomes, calls, debug_events, milestones, tool_calls, turns
-from app.core.record import Milestone, Outcome, ToolCall, Turn
+from app.core.record import CallRecord, Milestone, Outcome, ToolCall, Turn
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -73,6 +74,40 @@ class CallStore:
     async def outcome(self, call_sid: str) -> Outcome | None:
         """What came of the call; None if it has no outcome, or not yet."""
         return _first(await self._rows(call_outcomes, Outcome, call_outcomes.c.call_sid == call_sid))
+
+    async def recall(self, call_sid: str) -> CallRecord | None:
+        """A call that another process began, as far as the books know it: the record to go on with; None if they do not.
+
+        `began` is set on this process's monotonic clock, so that milliseconds go on from the call's first stream.
+        """
+        call = await self.call(call_sid)
+        if call is None:
+            return None
+        turns, outcome = await self.turns(call_sid), await self.outcome(call_sid)
+        return CallRecord(
+            call_sid=call_sid,
+            mode=call.mode,
+            spoken=[],
+            first_seq=max((turn.seq + 1 for turn in turns), default=0),
+            earlier=[(turn.who, turn.heard_text) for turn in turns if turn.heard_text],
+            tool_calls=max((tool.seq + 1 for tool in await self.tool_calls(call_sid)), default=0),
+            cost_usd=call.cost_usd or 0.0,
+            greeting_path=call.greeting_path,
+            greeting_ms=call.greeting_ms,
+            outcome=dict(outcome.fields) if outcome is not None else {},
+            began=time.monotonic() - max(0.0, (datetime.now(UTC) - call.started_at).total_seconds()),
+        )
+
+    async def close_lost(self, *, call_sid: str = "", started_before: datetime | None = None) -> int:
+        """Close calls that no process will close any more, with the outcome `lost`; how many.
+
+        call_sid: that one. started_before (aware): all that were begun before, and never ended.
+        """
+        open_calls = calls.c.ended_at.is_(None)
+        which = calls.c.call_sid == call_sid if started_before is None else calls.c.started_at < started_before
+        query = update(calls).where(open_calls, which).values(ended_at=datetime.now(UTC), outcome="lost")
+        async with self._engine.begin() as connection:
+            return (await connection.execute(query)).rowcount
 
     async def forget_debug_events(self, before: datetime) -> int:
         """Delete raw events older than `before` (aware); how many."""

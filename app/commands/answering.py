@@ -17,7 +17,7 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from hypercorn.utils import LifespanFailureError
 
-from app.adapters.data_folder import Running, running_file, write_private
+from app.adapters.data_folder import Database, Running, running_file, write_private
 from app.adapters.migrate import migrate
 from app.errors import SetupError
 from app.main import House, create_app
@@ -27,14 +27,15 @@ log = structlog.get_logger()
 
 DRAIN_SECONDS = 280.0
 """On SIGTERM calls may go on this long: Fly gives 300 s."""
+LOOK_AFTER_SECONDS = 2.0
 LEAD_SECONDS = 5.0
 """How long calls that were cut may take to ask what is next."""
 
 
-def run(settings: Settings, database_url: str) -> None:
+def run(settings: Settings, database: Database) -> None:
     """Answer calls until a signal. Raises SetupError."""
     with _runner() as runner:
-        runner.run(_serve(settings, database_url))
+        runner.run(_serve(settings, database))
 
 
 def _runner() -> asyncio.Runner:
@@ -46,9 +47,9 @@ def _runner() -> asyncio.Runner:
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
-async def _serve(settings: Settings, database_url: str) -> None:
-    await migrate(database_url)
-    app: Any = create_app(settings, database_url)  # hypercorn's types know neither Starlette nor each other
+async def _serve(settings: Settings, database: Database) -> None:
+    await migrate(database.url)
+    app: Any = create_app(settings, database.url)  # hypercorn's types know neither Starlette nor each other
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_unhandled)
@@ -57,9 +58,10 @@ async def _serve(settings: Settings, database_url: str) -> None:
         loop.add_signal_handler(number, _signalled, number, stop, hurry)
 
     async def trigger() -> None:
-        ready = asyncio.create_task(_announce(settings, app.state))
+        tasks = [asyncio.create_task(_announce(settings, app.state)), asyncio.create_task(_keep(database))]
         await stop.wait()
-        ready.cancel()
+        for task in tasks:
+            task.cancel()
         await drain(app.state.house, hurry)
 
     try:
@@ -68,6 +70,16 @@ async def _serve(settings: Settings, database_url: str) -> None:
         raise SetupError(str(failure)) from failure
     finally:
         _forget(settings)
+
+
+async def _keep(database: Database) -> None:
+    """Look after an embedded database: one that dies is started again. The loop stands still for that tenth of a second."""
+    while True:
+        await asyncio.sleep(LOOK_AFTER_SECONDS)
+        try:
+            database.revive()
+        except SetupError as wrong:
+            log.error("the database cannot be started again", why=str(wrong))
 
 
 def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

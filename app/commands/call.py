@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from app import registry
 from app import settings as all_settings
 from app.adapters.data_folder import Running, kept_secret, running_file
 from app.adapters.database import make_engine
@@ -35,6 +36,8 @@ START_SECONDS = 30.0
 def call(*, script: str | None, mode: str | None, to: str | None, every: bool, as_json: bool) -> int:
     """Run one script, or all. 0 only if every expectation of every script holds."""
     chosen = _chosen(script, every=every)
+    if mode and to is None and mode not in (modes := registry.find(all_settings.load()).modes):
+        raise SetupError(f"expected a mode, one of {', '.join(modes)}, got {mode!r}")
     return asyncio.run(_call(chosen, mode or "", to, as_json=as_json))
 
 
@@ -76,6 +79,10 @@ async def _target(
     if to is not None:
         if not settings.twilio_auth_tokens:
             raise SetupError(f"expected TWILIO_AUTH_TOKEN to sign calls to {to}, found none in the environment or .env")
+        if not await asyncio.to_thread(_answers, to.rstrip("/")):
+            raise SetupError(f"expected a server at {to}, but {to.rstrip('/')}/healthz does not answer")
+        if not quiet:
+            print("the books of that server are out of reach: talk, tools and outcome are neither shown nor checked")
         return _aim(settings, to, to, settings.twilio_auth_tokens[0]), ""
     found = find_running(settings.data)
     running, data = (found, settings.data) if found else await stack.enter_async_context(started_server(quiet=quiet))
@@ -99,17 +106,27 @@ def find_running(data: Path) -> Running | None:
     try:
         running = msgspec.json.decode(running_file(data).read_bytes(), type=Running)
         os.kill(running.pid, 0)
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(running.url + "/healthz", timeout=2) as answer:
-            return running if answer.status == 200 else None
-    except (OSError, HTTPException, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError):
         return None
+    return running if _answers(running.url) else None
+
+
+def _answers(url: str) -> bool:
+    """Whether a server of ours is there; asked directly, whatever proxy the environment names."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(url + "/healthz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, HTTPException, ValueError):
+        return False
 
 
 @contextlib.asynccontextmanager
-async def started_server(*, quiet: bool = False, **environment: str) -> AsyncIterator[tuple[Running, Path]]:
-    """A server of our own on a free port, with a data folder of its own; both are gone afterwards."""
-    data = Path(tempfile.mkdtemp(prefix="offhook-call-"))
+async def started_server(
+    *, quiet: bool = False, folder: Path | None = None, **environment: str
+) -> AsyncIterator[tuple[Running, Path]]:
+    """A server of our own on a free port, with a data folder of its own; both are gone afterwards. folder: one that stays."""
+    data = folder or Path(tempfile.mkdtemp(prefix="offhook-call-"))
     log_path = data / "serve.log"
     variables = {
         **os.environ,
@@ -147,7 +164,8 @@ async def started_server(*, quiet: bool = False, **environment: str) -> AsyncIte
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        shutil.rmtree(data, ignore_errors=True)
+        if folder is None:
+            shutil.rmtree(data, ignore_errors=True)
 
 
 def free_port() -> int:

@@ -17,12 +17,12 @@ def serve(*, port: int | None = None) -> int:
     logging.configure(settings.log_level)
     registry.find(settings)  # what is wrong with a mode is said before anything is started
     check_port(settings.host, settings.port)
-    with open_database(settings, meanwhile=_load_the_rest) as url:
+    with open_database(settings, meanwhile=_load_the_rest) as database:
         from app.commands import answering
 
         gc.freeze()  # what is imported stays: it need not be looked at again while calls are relayed
         gc.enable()
-        answering.run(settings, url)
+        answering.run(settings, database)
     return 0
 
 

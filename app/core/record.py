@@ -132,6 +132,10 @@ class CallRecord(msgspec.Struct, kw_only=True):
     call_sid: str
     mode: str
     spoken: list[Spoken] = []
+    first_seq: int = 0
+    """`seq` of the first of `spoken`: more than 0 for a call that another process began."""
+    earlier: list[tuple[Who, str]] = []
+    """What was said and heard in that other process."""
     tool_calls: int = 0
     cost_usd: float = 0.0
     greeting_path: str | None = None
@@ -149,7 +153,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
         for turn in reversed(self.spoken):
             if turn.item_id == item_id and turn.who == who:
                 return turn
-        turn = Spoken(len(self.spoken), who, item_id, start_ms, start_ms)
+        turn = Spoken(self.first_seq + len(self.spoken), who, item_id, start_ms, start_ms)
         self.spoken.append(turn)
         return turn
 
@@ -171,4 +175,4 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
     def history(self) -> list[tuple[Who, str]]:
         """The talk so far as both sides heard it, for a new session of the same call."""
-        return [(turn.who, turn.heard_text) for turn in self.spoken if turn.heard_text]
+        return [*self.earlier, *((turn.who, turn.heard_text) for turn in self.spoken if turn.heard_text)]

@@ -88,6 +88,8 @@ class Talk:
         for item, index in dict.fromkeys((part.item_id, part.content_index) for part in cut):
             effects += self._cut_item(item, index)
         if cut:
+            for turn in self.record.spoken:  # what was never heard did not begin later than it was thrown away
+                turn.start_ms = min(turn.start_ms, self.record.at_ms(now))
             effects += self.settle(now)
         return effects
 

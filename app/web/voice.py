@@ -1,5 +1,6 @@
 """Twilio's doors: the webhook that answers a call, what follows its stream, callbacks, and the stream by ASGI."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
@@ -9,8 +10,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from app.core.record import CallInfo
-from app.live_call import LiveCall, Step
+from app.adapters.store import CallStore
+from app.core.record import CallInfo, CallRecord
+from app.live_call import LiveCall, Next, Step
 from app.mode import Mode
 from app.registry import Registry
 from app.settings import Settings
@@ -22,6 +24,7 @@ from app.wire import twiml
 
 log = structlog.get_logger()
 
+BOOKS_SECONDS = 1.0
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 WITHHELD = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253", "anonymous"})
 """Keypad spellings that stand for no number at all: ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN, UNAVAILABLE."""
@@ -35,11 +38,14 @@ BUSY_GOODBYE = "All our lines are busy right now. Please call again in a few min
 class Voice:
     """The doors under `/twilio` and `/voice`. Each one proves its caller before anything is spent or written."""
 
-    def __init__(self, settings: Settings, board: Switchboard, guard: Guard, registry: Registry) -> None:
+    def __init__(
+        self, settings: Settings, board: Switchboard, guard: Guard, registry: Registry, books: CallStore
+    ) -> None:
         self.settings = settings
         self.board = board
         self.guard = guard
         self.registry = registry
+        self.books = books
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
@@ -89,7 +95,10 @@ class Voice:
         if form.get("CallStatus") in OVER:
             self.board.ended(info.call_sid)
             return twiml.nothing()
-        call, what = self.board.what_next(info, self._mode(request, info))
+        mode = self._mode(request, info)
+        if not self.board.knows(info.call_sid) and info.call_sid:
+            self.board.take_up(info, mode, await self._recall(info.call_sid))
+        call, what = self.board.what_next(info, mode)
         if call is None:
             return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
         return self._follow(call, what.step, what.desk)
@@ -123,6 +132,10 @@ class Voice:
     async def dialed(self, request: Request, form: Form) -> str:
         """What became of putting a caller through: done, or the caller is back."""
         info = _info(form)
+        if not self.board.knows(info.call_sid) and form.get("CallStatus") not in OVER:
+            taken = self.board.take_up(info, self._mode(request, info), await self._recall(info.call_sid))
+            if taken is not None:
+                taken.next = Next("dial")
         call = self.board.dialled(info.call_sid, form.get("DialCallStatus", ""))
         if call is None or form.get("CallStatus") in OVER:
             self.board.ended(info.call_sid)
@@ -137,8 +150,11 @@ class Voice:
 
     async def status(self, request: Request, form: Form) -> str:
         """The carrier tells how a call stands; only its end means something to us."""
+        call_sid = form.get("CallSid", "")
         if form.get("CallStatus") in OVER:
-            self.board.ended(form.get("CallSid", ""))
+            if not self.board.calls.get(call_sid):
+                await self._close_lost(call_sid)
+            self.board.ended(call_sid)
         return twiml.nothing()
 
     async def stream_status(self, request: Request, form: Form) -> str:
@@ -168,6 +184,25 @@ class Voice:
             stream.closed(1006, "not accepted")
             raise
         await link.run(stream)
+
+    # --- calls of another process -----------------------------------------------------------------------------------
+
+    async def _recall(self, call_sid: str) -> CallRecord | None:
+        """What the books know of a call that this process does not; None if they do not, or do not say so in time."""
+        try:
+            async with asyncio.timeout(BOOKS_SECONDS):
+                return await self.books.recall(call_sid)
+        except Exception as wrong:  # the caller is on the line: with or without the books
+            log.warning("the books do not answer", call_sid=call_sid, why=f"{type(wrong).__name__}: {wrong}")
+            return None
+
+    async def _close_lost(self, call_sid: str) -> None:
+        """The end of a call that this process does not know: its row is closed, if there is one that is open."""
+        try:
+            async with asyncio.timeout(BOOKS_SECONDS):
+                await self.books.close_lost(call_sid=call_sid)
+        except Exception as wrong:  # closed an hour later by its age
+            log.warning("the books do not answer", call_sid=call_sid, why=f"{type(wrong).__name__}: {wrong}")
 
     # --- parts ------------------------------------------------------------------------------------------------------
 

@@ -121,7 +121,10 @@ def _item_done(message: _Event) -> ev.Event | None:
     item = message.item or {}
     if item.get("type") != "function_call" or item.get("status", "completed") != "completed":
         return None
-    return ev.ToolCalled(message.response_id, _text(item, "call_id"), _text(item, "name"), _text(item, "arguments"))
+    call_id, name = _text(item, "call_id"), _text(item, "name")
+    if not call_id or not name:
+        raise PeerError("expected a function call with call_id and name, got one without")
+    return ev.ToolCalled(message.response_id, call_id, name, _text(item, "arguments"))
 
 
 def _complaint(message: _Event) -> ev.Event:

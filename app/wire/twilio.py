@@ -101,6 +101,8 @@ def parse(text: bytes | str) -> Media | ev.Event | None:
         return None
     match message:
         case _Media(media=media):
+            if len(media.payload) % 4 or not media.payload.isascii():
+                raise PeerError("expected a media payload in base64, got something else")
             return Media(media.payload) if media.track in ("inbound", "inbound_track") else None
         case _MarkMessage(mark=mark):
             return ev.MarkReached(mark.name)

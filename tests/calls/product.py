@@ -158,7 +158,7 @@ async def product(
             "OPERATOR_PASSWORD": PASSWORD,
             **environment,
         }
-        running, data = await stack.enter_async_context(started_server(quiet=True, **variables))
+        running, data = await stack.enter_async_context(started_server(quiet=True, folder=None, **variables))
         stack.push_async_callback(carrier.close)
         engine = make_engine(running.database_url)
         stack.push_async_callback(engine.dispose)
