@@ -280,6 +280,7 @@ class Switchboard:
         call.record = record or CallRecord(
             call_sid=info.call_sid, mode=mode.name, first_seq=UNKNOWN_SEQ, tool_calls=UNKNOWN_SEQ
         )
+        call.record.mode = mode.name
         call.streams = 1
         return call
 

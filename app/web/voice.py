@@ -87,7 +87,7 @@ class Voice:
         call = self.board.incoming(info, self._mode(request, info))
         if call is None:
             return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
-        return self._stream(call) if call.ticket else call.document
+        return self._stream(call) if call.ticket else call.document or self._follow(call, "resume")
 
     async def next(self, request: Request, form: Form) -> str:
         """A stream has ended, or never came to be: what now?"""
@@ -188,10 +188,10 @@ class Voice:
     # --- calls of another process -----------------------------------------------------------------------------------
 
     async def _recall(self, call_sid: str) -> CallRecord | None:
-        """What the books know of a call that this process does not; None if they do not, or do not say so in time."""
+        """What the books know of a call that this process does not, be it nothing; None if they do not answer in time."""
         try:
             async with asyncio.timeout(BOOKS_SECONDS):
-                return await self.books.recall(call_sid)
+                return await self.books.recall(call_sid) or CallRecord(call_sid=call_sid, mode="")
         except Exception as wrong:  # the caller is on the line: with or without the books
             log.warning("the books do not answer", call_sid=call_sid, why=f"{type(wrong).__name__}: {wrong}")
             return None
