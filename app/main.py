@@ -104,13 +104,11 @@ class House:
             turn_detection=mode.first_turn_detection,
             transcription_model=self.settings.transcription_model,
         )
-        if opening is None and mode.opening_instructions:  # they replace the prompt, so the whole prompt goes with them
-            opening = Opening(instructions=f"{instructions}\n\n{mode.opening}" if mode.opening else "")
         return ModelSession(
             self.endpoint,
             mode.model or self.settings.realtime_model,
             plan,
-            opening or Opening(text=mode.opening),
+            opening or first_words(mode, instructions),
             note=lambda text: self._note(info.call_sid, text),
         )
 
@@ -124,6 +122,13 @@ class House:
         voice = Voice(self.settings, self.board, self.guard, self.registry, CallStore(self.engine))
         status = Status(self.settings, self.board, self.guard, self.stand_in)
         return [*voice.routes(), *status.routes()]
+
+
+def first_words(mode: Mode, instructions: str) -> Opening:
+    """How a mode begins a call. instructions: its whole prompt; per-response instructions replace it, so it goes with them."""
+    if mode.opening_instructions and mode.opening:
+        return Opening(instructions=f"{instructions}\n\n{mode.opening}")
+    return Opening(text=mode.opening)
 
 
 @contextlib.asynccontextmanager
