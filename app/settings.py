@@ -21,7 +21,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that an operator can set; names and defaults are docs/03-settings.md."""
+    """Everything that an operator can set; names and defaults are docs/settings.md."""
 
     openai_api_key: str = ""
     realtime_url: str = "wss://api.openai.com/v1/realtime"

@@ -1,4 +1,4 @@
-"""The business behind BUSINESS_API_BASE: a small JSON contract over HTTP, told in docs/06-business-api.md.
+"""The business behind BUSINESS_API_BASE: a small JSON contract over HTTP, told in docs/business-api.md.
 
 Nothing that comes back is believed before it is checked: size, status, shape, and that it answers what was asked.
 """
@@ -118,7 +118,7 @@ class HttpStore:
         try:
             return msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._refuse(path, f"expected JSON as in docs/06-business-api.md, got: {error}")
+            self._refuse(path, f"expected JSON as in docs/business-api.md, got: {error}")
 
     async def _send(self, request: httpx.Request) -> tuple[int, bytes]:
         try:

@@ -1,7 +1,7 @@
 """The tables of the books (calls and what happened in them) and of the built-in business (bookings, messages).
 
 Rows of one call share its `call_sid`, without foreign keys: a row is never refused because a neighbour came late or was
-lost. Everything is keyed so that writing the same row twice leaves one. docs/05-books.md tells what each column holds.
+lost. Everything is keyed so that writing the same row twice leaves one. docs/books.md tells what each column holds.
 """
 
 from typing import Any

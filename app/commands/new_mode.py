@@ -69,7 +69,7 @@ PROMPT = """You answer the phone at {{ office.name }} as its digital assistant. 
 - When the caller is done, say goodbye and call `end_call`.
 """
 
-SCRIPT = """# A caller leaves a message. Every line here is recorded; `docs/07-rehearsals.md` tells which others are.
+SCRIPT = """# A caller leaves a message. Every line here is recorded; `docs/rehearsals.md` tells which others are.
 
 title = "Leaves a message"
 mode = "{name}"

@@ -1,4 +1,4 @@
-"""The record of a call as it grows: one struct for each row that the books keep (tables: docs/05-books.md).
+"""The record of a call as it grows: one struct for each row that the books keep (tables: docs/books.md).
 
 `CallRecord` is what the machine remembers while the call lasts; the row structs are what it hands out to be written down.
 Times in rows are aware UTC datetimes where they are points in time, and milliseconds since the stream's start

@@ -1,7 +1,7 @@
 """The guard: nothing unsigned is trusted. Twilio's signature on webhooks and upgrades, the operator's login on pages.
 
 Signatures are checked over the configured public origin, never over what a request says of its host. Source: Twilio, usage/
-security (docs/04-twilio.md).
+security (docs/07-twilio.md).
 """
 
 import asyncio

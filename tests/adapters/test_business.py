@@ -47,7 +47,7 @@ class Clock:
 
 
 def backend(store: Store) -> Starlette:
-    """A backend that keeps to the contract of docs/06-business-api.md, in front of a store."""
+    """A backend that keeps to the contract of docs/business-api.md, in front of a store."""
 
     def shown(booking: Booking) -> dict[str, str]:
         return {
