@@ -22,8 +22,8 @@ from app.office import Desk, Office
 from app.tools import Tool, about
 
 __all__ = [
-    "BackendDown", "Booking", "BusinessError", "CallContext", "Desk", "EndCall", "Mode", "NotFound", "Office", "SemanticVad",
-    "ServerVad", "SlotTaken", "Store", "Tool", "ToolError", "Transfer", "TurnDetection", "about", "tool",
+    "BackendDown", "Booking", "BusinessError", "CallContext", "Desk", "Effort", "EndCall", "Mode", "NoiseReduction", "NotFound",
+    "Office", "SemanticVad", "ServerVad", "SlotTaken", "Store", "Tool", "ToolError", "Transfer", "TurnDetection", "about", "tool",
 ]  # fmt: skip
 
 
@@ -92,13 +92,21 @@ class CallContext(msgspec.Struct):
 
 
 class SemanticVad(msgspec.Struct, frozen=True):
-    """Turn detection by meaning: the model waits until the caller seems done. Not every server has it."""
+    """Turn detection by meaning: the model waits until the caller seems done. Not every server has it.
+
+    It waits for at most 8 s (low), 4 s (medium, auto) or 2 s (high).
+    """
 
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
 
 
 class ServerVad(msgspec.Struct, frozen=True):
-    """Turn detection by silence. Phone lines want a threshold of 0.55-0.65 and 400-650 ms of silence."""
+    """Turn detection by silence, within what a phone line bears: anything else is refused at start-up.
+
+    threshold: 0.55-0.65; below it line noise and the agent's own echo cut in, above it quiet callers are not heard.
+    silence_duration_ms: 400-650; below it callers are answered in mid-sentence, above it every answer is late.
+    prefix_padding_ms: 0-1000, what of the sound before the speech goes with it.
+    """
 
     threshold: float = 0.6
     prefix_padding_ms: int = 300
@@ -106,6 +114,8 @@ class ServerVad(msgspec.Struct, frozen=True):
 
 
 TurnDetection = SemanticVad | ServerVad
+Effort = Literal["", "minimal", "low", "medium", "high", "xhigh"]
+NoiseReduction = Literal["none", "near_field", "far_field"]
 
 
 class Mode(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,9 +136,14 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True):
     voice: str = "marin"
     model: str = ""
     """Empty: REALTIME_MODEL."""
+    reasoning: Effort = ""
+    """How hard the model thinks before it speaks. Sent only to a model that reasons; empty: as that model does by itself."""
+    noise_reduction: NoiseReduction = "none"
+    """The server's filter on the caller's audio, before turn detection: near_field for handsets, far_field for speakerphones."""
     outcome: type[msgspec.Struct] | None = None
     """Type of what comes of a call; a tool fills `CallContext.outcome` field by field."""
     max_prompt_tokens: int = 1500
+    """A longer prompt is refused at start-up. 478 is the reference prompt's size; `./offhook show` warns above it."""
 
 
 @overload

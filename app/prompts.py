@@ -7,13 +7,12 @@ from pathlib import Path
 import jinja2
 import msgspec
 
+from app import tokens
 from app.errors import SetupError
 from app.mode import Mode
 from app.office import WEEKDAYS, Office
 
 FOLDER = Path(__file__).parent.parent / "prompts"
-CHARACTERS_A_TOKEN = 4
-"""A rough measure of English text, on the safe side; an exact count needs the model's tokenizer."""
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,18 +50,15 @@ def render(mode: Mode, office: Office, situation: Situation) -> str:
     return "\n\n".join(parts)
 
 
-def tokens(text: str) -> int:
-    """About how many tokens a text costs."""
-    return -(-len(text) // CHARACTERS_A_TOKEN)
-
-
 def check(mode: Mode, office: Office, now: datetime) -> list[str]:
     """Everything wrong with a mode's prompt, as sentences; empty if nothing is."""
     try:  # with and without what a call may lack: every branch of a template is a caller's
         renders = [render(mode, office, Situation(caller=who, dialled=who, now=now)) for who in ("+14155550100", "")]
     except SetupError as wrong:
         return [str(wrong)]
-    size = max(tokens(prompt) for prompt in renders)
-    if size > mode.max_prompt_tokens:
-        return [f"mode {mode.name!r}: expected a prompt of at most {mode.max_prompt_tokens} tokens, got about {size}"]
+    if size := max(tokens.exceeds(prompt, mode.max_prompt_tokens) for prompt in renders):
+        return [
+            f"mode {mode.name!r}: expected a prompt of at most {mode.max_prompt_tokens} tokens, got {size}; "
+            f"shorten prompts/{mode.prompt}, or raise max_prompt_tokens"
+        ]
     return []

@@ -5,18 +5,22 @@ import pkgutil
 import re
 from datetime import UTC, datetime
 from types import ModuleType
+from typing import get_args, get_type_hints
 
 import structlog
 
 from app import prompts
 from app.errors import SetupError
-from app.mode import Mode
+from app.mode import Mode, SemanticVad, ServerVad
 from app.office import Office
 from app.settings import Settings
+from app.wire.dialects import reasons
 
 log = structlog.get_logger()
 
 TOOL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
+SERVER_VAD = {"threshold": (0.55, 0.65), "silence_duration_ms": (400, 650), "prefix_padding_ms": (0, 1000)}
+"""What a phone line bears, both ends included; why is said at `ServerVad`."""
 
 
 class Registry:
@@ -75,4 +79,34 @@ def check(file: str, mode: Mode, office: Office) -> list[str]:
     for name in names:
         if not TOOL_NAME.fullmatch(name):
             faults.append(f"mode {mode.name!r}: expected a tool name of letters, digits, _ and -, got {name!r}")
+    return faults + [f"mode {mode.name!r}: {fault}" for fault in session_faults(mode)]
+
+
+def session_faults(mode: Mode) -> list[str]:
+    """What is wrong with how a mode wants to listen and think, as sentences: values out of range, and contradictions."""
+    faults = _choices(mode, "reasoning") + _choices(mode, "noise_reduction")
+    for field in ("first_turn_detection", "turn_detection"):
+        match getattr(mode, field):
+            case SemanticVad() as vad:
+                faults += [f"{field}: {fault}" for fault in _choices(vad, "eagerness")]
+            case ServerVad() as vad:
+                for name, (low, high) in SERVER_VAD.items():
+                    value = getattr(vad, name)
+                    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                        faults.append(f"{field}: expected a {name} from {low} to {high} on a phone line, got {value!r}")
+            case other:
+                faults.append(f"{field}: expected SemanticVad(...) or ServerVad(...), got {other!r}")
+    if mode.reasoning and mode.model and not reasons(mode.model):
+        faults.append(
+            f"expected a model that reasons (gpt-realtime-2 or later) for reasoning={mode.reasoning!r}, got model={mode.model!r}; "
+            "change one, or take reasoning out"
+        )
     return faults
+
+
+def _choices(struct: Mode | SemanticVad, field: str) -> list[str]:
+    """A field that is one of a few words: nothing checks a struct's types as a mode's file makes it."""
+    value, allowed = getattr(struct, field), get_args(get_type_hints(type(struct))[field])
+    if value in allowed:
+        return []
+    return [f"expected {field} to be one of {', '.join(repr(one) for one in allowed)}, got {value!r}"]

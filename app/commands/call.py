@@ -233,4 +233,5 @@ def _figures(report: Report) -> list[str]:
         if turnaround.cut_ms is not None:
             rows.append((f"caller's line {n}: barge-in, agent silent after", turnaround.cut_ms))
         rows.append((f"caller's line {n}: last word to answer", turnaround.answered_ms))
+    rows.append((f"agent's turns, median length of {len(report.agent_turns_ms)}", report.agent_turn_median_ms))
     return [f"  {what:<48} {'-' if ms is None else ms:>6} ms" for what, ms in rows]

@@ -79,7 +79,7 @@ number = "+1415555{digits}"
 voice = "ben"
 
 [[turn]]
-agent = "Hello, how can I help you?"
+agent = "Thank you for calling. How can I help you today?"
 
 [[turn]]
 caller = "Please call me back about my invoice. My name is Baker."

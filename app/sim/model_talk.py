@@ -222,7 +222,8 @@ class Talk:
             self._idle = None
 
     def adopt(self, rehearsal: Rehearsal) -> None:
-        """This is a session of that call, from now on."""
+        """This is a session of that call, from now on; its link may have waited for it for long."""
+        self.adopted_at = time.monotonic()
         self.rehearsal, self.counted = rehearsal, False
         self.faults = self.host.faults_for(rehearsal)
         self.mind = Mind(rehearsal, self.host.repertoire, self.faults, self.note)

@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from datetime import date
+from statistics import median
 
 import msgspec
 from websockets.asyncio.client import connect
@@ -15,7 +16,8 @@ from websockets.asyncio.client import connect
 from app.adapters.store import Call, CallStore
 from app.core.record import Outcome, ToolCall, Turn
 from app.errors import SetupError
-from app.sim.caller import ScriptedCaller, Stretch
+from app.sim.agent_turns import TimingCaller
+from app.sim.caller import Stretch
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
 from app.sim.carrier_numbers import PhoneNumber
@@ -57,6 +59,9 @@ class Report(msgspec.Struct, kw_only=True):
     dials: int = 0
     greeting_ms: int | None = None
     turnarounds: list[Turnaround] = []
+    agent_turns_ms: list[int] = []
+    """What was heard of each of the agent's turns; the house's own clips are none."""
+    agent_turn_median_ms: int | None = None
     call: Call | None = None
     turns: list[Turn] = []
     tool_calls: list[ToolCall] = []
@@ -114,7 +119,7 @@ async def rehearse(
         msgspec.structs.replace(turn, caller=render(turn.caller, variables) if turn.caller else "")
         for turn in script.turn
     ]
-    caller = ScriptedCaller(
+    caller = TimingCaller(
         turns,
         lambda text: say(text, script.caller.voice),
         press=lambda keys: holder[0].press(keys),  # noqa: PLW0108  the call is not there yet
@@ -196,8 +201,11 @@ async def _read_books(store: CallStore, report: Report, *, streams: int) -> None
     report.tool_calls = await store.tool_calls(report.call_sid)
 
 
-def _measure(report: Report, caller: ScriptedCaller) -> None:
-    """Latencies as the caller's ear has them."""
+def _measure(report: Report, caller: TimingCaller) -> None:
+    """Latencies and lengths as the caller's ear has them."""
+    report.agent_turns_ms = list(caller.agent_turns_ms)
+    if report.agent_turns_ms:
+        report.agent_turn_median_ms = round(median(report.agent_turns_ms))
     report.greeting_ms = caller.agent[0].start_ms if caller.agent else None
     for words in caller.spoke:
         answer = next((agent for agent in caller.agent if agent.start_ms > words.end_ms), None)
@@ -214,7 +222,7 @@ def _overlaps(agent: Stretch, words: Stretch) -> bool:
     return agent.start_ms < words.start_ms < agent.end_ms
 
 
-def _judge(report: Report, script: Script, caller: ScriptedCaller, call: CarrierCall, *, has_books: bool) -> None:
+def _judge(report: Report, script: Script, caller: TimingCaller, call: CarrierCall, *, has_books: bool) -> None:
     """Compare what came with what the script expects."""
     expect, faults = script.expect, report.faults
     if caller.impatient:
@@ -228,6 +236,7 @@ def _judge(report: Report, script: Script, caller: ScriptedCaller, call: Carrier
         faults.append(f"expected the call to be ended by the {expect.ended_by}, got {report.ended_by or 'nobody'}")
     if expect.dials is not None and report.dials != expect.dials:
         faults.append(f"expected {expect.dials} transfers, got {report.dials}")
+    faults += pace_faults(report, script)
     if not has_books:
         return
     if report.call is None or report.call.ended_at is None:
@@ -244,6 +253,17 @@ def _judge(report: Report, script: Script, caller: ScriptedCaller, call: Carrier
         faults.append("expected every line of the caller's to be understood; one was not")
     if expect.outcome is not None:
         _judge_outcome(report, script)
+
+
+def pace_faults(report: Report, script: Script) -> list[str]:
+    """Whether the agent's turns are as long as people like to listen to, in the median: both ends are still good."""
+    pace, got = script.expect.agent_turns, report.agent_turn_median_ms
+    if got is None or pace.from_ms <= got <= pace.to_ms:
+        return []
+    return [
+        f"expected agent turns of {pace.from_ms}-{pace.to_ms} ms in the median ({pace.reason}), got {got} ms "
+        f"of {report.agent_turns_ms}; a script that means it says so in `expect.agent_turns`, with its reason"
+    ]
 
 
 def _judge_outcome(report: Report, script: Script) -> None:

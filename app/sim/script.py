@@ -88,11 +88,22 @@ class Outcome(_Table, frozen=True, kw_only=True):
     fields: dict[str, Any] = {}
 
 
+class Pace(_Table, frozen=True, kw_only=True):
+    """Another median length of the agent's turns than people like to listen to, and why this talk has it."""
+
+    from_ms: Milliseconds
+    to_ms: Milliseconds
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+USUAL_PACE = Pace(from_ms=2000, to_ms=5000, reason="shorter sounds curt, longer makes callers cut in")
+
+
 class Expect(_Table, frozen=True, kw_only=True):
     """What must hold after the call; what is left out is not looked at.
 
     tools: "name:status" of every tool call, in order. cut_short: which of the agent's turns (from 0) the caller cut into.
-    dials: how many times a person was dialled.
+    dials: how many times a person was dialled. agent_turns: their median length as heard; without it 2000-5000 ms.
     """
 
     ended_by: str | None = None
@@ -100,6 +111,7 @@ class Expect(_Table, frozen=True, kw_only=True):
     tools: list[str] | None = None
     cut_short: list[int] | None = None
     dials: int | None = None
+    agent_turns: Pace = USUAL_PACE
 
 
 class Script(_Table, frozen=True, kw_only=True):
@@ -140,6 +152,12 @@ def parse(data: object, source: str) -> Script:
     script = _convert(data, Script, source)
     if not script.turn:
         raise SetupError(f"{source}: expected at least one [[turn]], got none")
+    pace = script.expect.agent_turns
+    if pace.from_ms >= pace.to_ms or not pace.reason.strip():
+        raise SetupError(
+            f"{source}: expected `agent_turns` with `from_ms` below `to_ms` and a reason, "
+            f"got {pace.from_ms}, {pace.to_ms} and {pace.reason!r}"
+        )
     known = set(script.vars)
     for n, turn in enumerate(script.turn, 1):
         _check(turn, known, f"{source}: turn {n}")

@@ -8,14 +8,26 @@ A third dialect is one more function from `SessionPlan` to a dict, and one more 
 Source: docs/02-session-config.md.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
-from app.mode import SemanticVad, ServerVad, TurnDetection
+from app.mode import Effort, Mode, NoiseReduction, SemanticVad, ServerVad, TurnDetection
 
 DialectName = Literal["ga", "flat"]
+
+REASONS = re.compile(r"gpt-realtime-([2-9]|\d\d)(\.\d+)?(-.*)?")
+"""The second generation and later; `gpt-realtime-2025-08-28` is a date of the first."""
+
+
+def reasons(model: str) -> bool:
+    """Whether a model takes `reasoning`, by its name: to any other it is an unknown parameter, and the session is refused.
+
+    A deployment (Azure) is known by its own name: call it as the model, with what you like behind it.
+    """
+    return REASONS.fullmatch(model) is not None
 
 
 class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +40,22 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
     transcription_model: str
     """Empty: no transcription of the caller."""
     language: str = "en"
+    reasoning: Effort = ""
+    """Empty: nothing is said of it."""
+    noise_reduction: NoiseReduction = "none"
+
+    @classmethod
+    def of(cls, mode: Mode, *, model: str, instructions: str, transcription_model: str) -> "SessionPlan":
+        """What a mode wants as a call begins: its first turn's tools and turn detection. model: the one that will answer."""
+        return cls(
+            instructions=instructions,
+            tools=[tool.wire() for tool in (mode.first_turn or mode.tools)],
+            voice=mode.voice,
+            turn_detection=mode.first_turn_detection,
+            transcription_model=transcription_model,
+            reasoning=mode.reasoning if reasons(model) else "",
+            noise_reduction=mode.noise_reduction,
+        )
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -66,7 +94,9 @@ def _ga(plan: SessionPlan) -> dict[str, Any]:
     }
     if plan.transcription_model:
         listening["transcription"] = {"model": plan.transcription_model, **_language(plan, many="languages")}
-    return {
+    if plan.noise_reduction != "none":  # left out, not null: a server that is not OpenAI may not know the key
+        listening["noise_reduction"] = {"type": plan.noise_reduction}
+    session: dict[str, Any] = {
         "type": "realtime",
         "output_modalities": ["audio"],
         "instructions": plan.instructions,
@@ -74,6 +104,7 @@ def _ga(plan: SessionPlan) -> dict[str, Any]:
         "tools": plan.tools,
         "tool_choice": "auto",
     }
+    return session | ({"reasoning": {"effort": plan.reasoning}} if plan.reasoning else {})
 
 
 def _ga_update(tools: list[dict[str, Any]], vad: TurnDetection | None) -> dict[str, Any]:
@@ -94,7 +125,9 @@ def _flat(plan: SessionPlan) -> dict[str, Any]:
     }
     if plan.transcription_model:
         session["input_audio_transcription"] = {"model": plan.transcription_model, **_language(plan, many="language")}
-    return session
+    if plan.noise_reduction != "none":
+        session["input_audio_noise_reduction"] = {"type": plan.noise_reduction}
+    return session  # without reasoning: no flat server has it
 
 
 def _flat_update(tools: list[dict[str, Any]], vad: TurnDetection | None) -> dict[str, Any]:
@@ -134,6 +167,7 @@ FLAT = Dialect(
             "session.output_audio_format",
             "session.turn_detection",
             "session.input_audio_transcription",
+            "session.input_audio_noise_reduction",
         }
     ),
 )

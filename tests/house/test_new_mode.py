@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -10,7 +11,7 @@ from app.commands.new_mode import new_mode
 from app.errors import SetupError
 from app.mode import Mode
 from app.sim.script import parse
-from app.sim.voices import can_say
+from app.sim.voices import can_say, say
 from tests.house.samples import OFFICE
 
 
@@ -35,6 +36,8 @@ def test_a_new_mode_is_sound_and_its_script_can_be_spoken(root: Path, monkeypatc
     assert rehearsal.mode == "flower_shop"
     assert all(can_say(turn.caller, rehearsal.caller.voice) for turn in rehearsal.turn if turn.caller)
     assert all(can_say(turn.agent) for turn in rehearsal.turn if turn.agent)
+    lengths = [len(say(turn.agent or turn.preamble)) / 8 for turn in rehearsal.turn]
+    assert 2000 <= median(lengths) <= 5000
     compile(test.read_text(), str(test), "exec")
 
 

@@ -75,15 +75,19 @@ def test_a_prompt_is_never_read_from_outside_its_folder(folder: Path, name: str)
 
 
 def test_a_prompt_over_its_budget_is_refused_and_one_within_it_is_not(folder: Path) -> None:
-    (folder / "house.md").write_text("h" * 38)
-    assert prompts.check(make_mode("m" * 40, folder, max_prompt_tokens=20), OFFICE, NOW) == []
-    (line,) = prompts.check(make_mode("m" * 41, folder, max_prompt_tokens=20), OFFICE, NOW)
-    assert line == "mode 'some': expected a prompt of at most 20 tokens, got about 21"
+    (folder / "house.md").write_text("end")
+    assert prompts.check(make_mode("go" + " go" * 17, folder, max_prompt_tokens=20), OFFICE, NOW) == []
+    (line,) = prompts.check(make_mode("go" + " go" * 18, folder, max_prompt_tokens=20), OFFICE, NOW)
+    assert line == (
+        "mode 'some': expected a prompt of at most 20 tokens, got 21; shorten prompts/some.md, or raise max_prompt_tokens"
+    )
 
 
-@pytest.mark.parametrize(("text", "size"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2)])
-def test_tokens_are_counted_on_the_safe_side(text: str, size: int) -> None:
-    assert prompts.tokens(text) == size
+def test_the_longest_prompt_that_a_caller_can_get_is_the_one_that_counts(folder: Path) -> None:
+    text = "go{% if not call.caller %} go go go go go{% endif %}"
+    (line,) = prompts.check(make_mode(text, folder, max_prompt_tokens=11), OFFICE, NOW)
+    assert "at most 11 tokens, got 12;" in line
+    assert prompts.check(make_mode(text, folder, max_prompt_tokens=12), OFFICE, NOW) == []
 
 
 def test_every_mode_of_ours_says_its_call_s_time_and_whether_the_caller_is_known() -> None:

@@ -1,6 +1,7 @@
 """The registry: every file in the modes' folder is a mode, and everything wrong with any of them is told at once."""
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -118,7 +119,7 @@ def test_everything_wrong_with_any_mode_is_told_at_once(build: Build) -> None:
         "modes/dictionary: expected a line `mode = Mode(...)`": "dict",
         "modes/renamed: expected name='renamed'": "'somebody_else'",
         "mode 'promptless': expected a prompt prompts/missing.md": "found none",
-        "mode 'wordy': expected a prompt of at most 1500 tokens": "got about 25",
+        "mode 'wordy': expected a prompt of at most 1500 tokens": "got 2004; shorten prompts/long.md",
         "mode 'misspelt': its prompt cannot be rendered": "offfice",
         "mode 'broken': its prompt cannot be rendered": "",
         "mode 'twice': the tool 'look' is listed twice": "",
@@ -138,6 +139,70 @@ def test_a_prompt_that_fails_as_it_is_written_is_a_fault_among_others(build: Bui
     lines = report(package)
     assert len(lines) == 2
     assert [line for line in lines if "'dividing'" in line and "cannot be rendered" in line]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "turn_detection=ServerVad(threshold=0.55, silence_duration_ms=400, prefix_padding_ms=0)",
+        "turn_detection=ServerVad(threshold=0.65, silence_duration_ms=650, prefix_padding_ms=1000)",
+        "first_turn_detection=SemanticVad(eagerness='low')",
+        "reasoning='low'",
+        "reasoning='xhigh', model='gpt-realtime-2.1'",
+        "reasoning='minimal', model='gpt-realtime-2.1-mini'",
+        "model='gpt-realtime-1.5', noise_reduction='near_field'",
+    ],
+)
+def test_what_a_phone_line_bears_is_taken(build: Build, more: str) -> None:
+    package = build(sound=VADS + source("sound", more=f", {more}"))
+    assert "sound" in find(make_settings(default_mode="sound"), package).modes
+
+
+VADS = "from app.mode import SemanticVad, ServerVad\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        (
+            "turn_detection=ServerVad(threshold=0.54)",
+            "turn_detection: expected a threshold from 0.55 to 0.65 .*, got 0.54",
+        ),
+        (
+            "turn_detection=ServerVad(threshold=0.66)",
+            "turn_detection: expected a threshold from 0.55 to 0.65 .*, got 0.66",
+        ),
+        ("turn_detection=ServerVad(threshold=float('nan'))", "expected a threshold .*, got nan"),
+        ("turn_detection=ServerVad(threshold='0.6')", "expected a threshold .*, got '0.6'"),
+        (
+            "first_turn_detection=ServerVad(silence_duration_ms=399)",
+            "first_turn_detection: expected a silence_duration_ms from 400 to 650 .*, got 399",
+        ),
+        (
+            "turn_detection=ServerVad(silence_duration_ms=651)",
+            "expected a silence_duration_ms from 400 to 650 .*, got 651",
+        ),
+        ("turn_detection=ServerVad(prefix_padding_ms=-1)", "expected a prefix_padding_ms from 0 to 1000 .*, got -1"),
+        (
+            "turn_detection=SemanticVad(eagerness='eager')",
+            "turn_detection: expected eagerness to be one of .*, got 'eager'",
+        ),
+        ("turn_detection=None", r"turn_detection: expected SemanticVad\(...\) or ServerVad\(...\), got None"),
+        (
+            "noise_reduction='both'",
+            "expected noise_reduction to be one of 'none', 'near_field', 'far_field', got 'both'",
+        ),
+        ("reasoning='hard'", "expected reasoning to be one of .*'minimal', .*, got 'hard'"),
+        (
+            "reasoning='low', model='gpt-realtime-1.5'",
+            r"expected a model that reasons \(gpt-realtime-2 or later\) for reasoning='low', got model='gpt-realtime-1.5'",
+        ),
+        ("reasoning='low', model='gpt-realtime-2025-08-28'", "expected a model that reasons"),
+    ],
+)
+def test_what_it_does_not_bear_or_contradicts_itself_is_refused_in_words(build: Build, more: str, fault: str) -> None:
+    (line,) = report(build(sound=VADS + source("sound", more=f", {more}")))
+    assert re.match(rf"mode 'sound': .*{fault}", line)
 
 
 def test_an_empty_folder_is_told_as_such(build: Build) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.mode import SemanticVad, TurnDetection
+from app.mode import Effort, NoiseReduction, SemanticVad, TurnDetection
 from app.wire.dialects import SessionPlan
 
 SERVER_VAD = {
@@ -72,6 +72,8 @@ def make_plan(
     transcription_model: str = "gpt-live-transcribe",
     voice: str = "marin",
     language: str = "en",
+    reasoning: Effort = "",
+    noise_reduction: NoiseReduction = "none",
 ) -> SessionPlan:
     """What we want of a session."""
     return SessionPlan(
@@ -81,4 +83,6 @@ def make_plan(
         turn_detection=turn_detection or SemanticVad(eagerness="high"),
         transcription_model=transcription_model,
         language=language,
+        reasoning=reasoning,
+        noise_reduction=noise_reduction,
     )

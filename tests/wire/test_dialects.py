@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.mode import SemanticVad, ServerVad
-from app.wire.dialects import DIALECTS, FLAT, GA, detect, other, turn_detection
+from app.mode import Mode, SemanticVad, ServerVad, tool
+from app.wire.dialects import DIALECTS, FLAT, GA, SessionPlan, detect, other, reasons, turn_detection
 from tests.wire.samples import FLAT_CREATED, GA_CREATED, TINY_CREATED, TOOL, make_plan
 
 SEMANTIC = {"type": "semantic_vad", "eagerness": "high", "create_response": True, "interrupt_response": True}
@@ -26,7 +26,7 @@ READY_GA: dict[str, Any] = {
     "audio": {
         "input": {
             "format": {"type": "audio/pcmu"},
-            "noise_reduction": None,
+            "noise_reduction": {"type": "near_field", "strength": 1.0},
             "transcription": {"model": "gpt-live-transcribe", "languages": ["en"]},
             "turn_detection": {**SILENCE, "idle_timeout_ms": None},
         },
@@ -45,6 +45,7 @@ READY_FLAT: dict[str, Any] = {
     "input_audio_format": "g711_ulaw",
     "output_audio_format": "g711_ulaw",
     "input_audio_transcription": {"model": "whisper-1", "language": "en"},
+    "input_audio_noise_reduction": {"type": "near_field"},
     "turn_detection": SILENCE,
     "tools": [],
     "tool_choice": "auto",
@@ -99,10 +100,92 @@ def test_the_flat_session_is_exactly_this() -> None:
 def test_no_dialect_is_sent_a_key_that_it_does_not_know(name: Any, ready: dict[str, Any], model: str) -> None:
     if name == "flat" and model:
         model = "whisper-1"
-    plan = make_plan(turn_detection=BY_SILENCE, transcription_model=model)
+    plan = make_plan(
+        turn_detection=BY_SILENCE, transcription_model=model, reasoning="low", noise_reduction="near_field"
+    )
     dialect = DIALECTS[name]
     assert unknown_keys(dialect.session(plan), ready) == []
     assert unknown_keys(dialect.update([TOOL], BY_SILENCE), ready) == []
+
+
+@pytest.mark.parametrize("kind", ["near_field", "far_field"])
+def test_noise_reduction_goes_where_each_dialect_has_it(kind: Any) -> None:
+    plan = make_plan(noise_reduction=kind)
+    assert GA.session(plan)["audio"]["input"]["noise_reduction"] == {"type": kind}
+    assert FLAT.session(plan)["input_audio_noise_reduction"] == {"type": kind}
+
+
+def test_reasoning_is_a_word_of_ga_alone() -> None:
+    plan = make_plan(reasoning="minimal")
+    assert GA.session(plan)["reasoning"] == {"effort": "minimal"}
+    assert FLAT.session(plan) == FLAT.session(make_plan())
+
+
+@pytest.mark.parametrize(
+    ("model", "does"),
+    [
+        ("gpt-realtime-2", True),
+        ("gpt-realtime-2.1", True),
+        ("gpt-realtime-2.1-mini", True),
+        ("gpt-realtime-2-2026-05-07", True),
+        ("gpt-realtime-2.1-my-deployment", True),
+        ("gpt-realtime-10", True),
+        ("gpt-realtime-1.5", False),
+        ("gpt-realtime", False),
+        ("gpt-realtime-mini", False),
+        ("gpt-realtime-mini-2025-12-15", False),
+        ("gpt-realtime-2025-08-28", False),
+        ("gpt-4o-realtime-preview", False),
+        ("my-gpt-realtime-2", False),
+        ("", False),
+    ],
+)
+def test_which_models_reason(model: str, does: bool) -> None:
+    assert reasons(model) is does
+
+
+@tool
+async def early() -> str:
+    """Be early."""
+    return "early"
+
+
+@tool
+async def late() -> str:
+    """Be late."""
+    return "late"
+
+
+def plan_of(model: str, **more: Any) -> SessionPlan:
+    mode = Mode(name="some", prompt="some.md", tools=[early, late], **more)
+    return SessionPlan.of(mode, model=model, instructions="Be brief.", transcription_model="")
+
+
+def test_a_plan_has_what_the_mode_wants_of_a_call_s_beginning() -> None:
+    plan = plan_of(
+        "gpt-realtime-2.1",
+        first_turn=[early],
+        first_turn_detection=ServerVad(threshold=0.65),
+        voice="cedar",
+        reasoning="low",
+        noise_reduction="far_field",
+    )
+    assert plan == SessionPlan(
+        instructions="Be brief.",
+        tools=[early.wire()],
+        voice="cedar",
+        turn_detection=ServerVad(threshold=0.65),
+        transcription_model="",
+        reasoning="low",
+        noise_reduction="far_field",
+    )
+    assert [wire["name"] for wire in plan_of("x").tools] == ["early", "late"], "no first turn of its own: all tools"
+
+
+def test_reasoning_is_sent_only_to_a_model_that_takes_it() -> None:
+    assert plan_of("gpt-realtime-2.1", reasoning="high").reasoning == "high"
+    assert plan_of("gpt-realtime-1.5", reasoning="high").reasoning == ""
+    assert plan_of("gpt-realtime-2.1").reasoning == ""
 
 
 def test_a_later_update_changes_tools_and_turn_detection_and_nothing_else() -> None:
