@@ -1,4 +1,4 @@
-"""The one command: `./offhook serve | call | test | modes | show | new-mode | migrate | model | carrier`."""
+"""The one command: `./offhook serve | call | test | modes | show | new-mode | migrate | model | carrier | bench`."""
 
 import gc
 
@@ -98,11 +98,12 @@ def _modes(parser: argparse.ArgumentParser) -> Runner:
 
 def _show(parser: argparse.ArgumentParser) -> Runner:
     parser.add_argument("mode", help="name of a mode")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the text")
 
     def run(chosen: argparse.Namespace) -> int:
         from app.commands.show import show
 
-        print(show(chosen.mode))
+        print(show(chosen.mode, as_json=chosen.json))
         return 0
 
     return run
@@ -152,6 +153,13 @@ def _carrier(parser: argparse.ArgumentParser) -> Runner:
     return run
 
 
+def _bench(parser: argparse.ArgumentParser) -> Runner:
+    from app.commands import bench
+
+    bench.add_arguments(parser)
+    return bench.bench
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], Runner], str, str]] = {
     "serve": (_serve, "answer calls on HOST:PORT until Ctrl-C", "./offhook serve"),
     "call": (_call, "phone the product by a script and check what came of it", "./offhook call booking"),
@@ -161,6 +169,11 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], Runner], str, str]
     "migrate": (_migrate, "bring the database up to date", "./offhook migrate"),
     "model": (_model, "run the model stand-in as a server of its own", "./offhook model --dialect flat"),
     "carrier": (_carrier, "run the carrier stand-in's REST API, which can place calls", "./offhook carrier"),
+    "bench": (
+        _bench,
+        "measure the line against its floor and its peers",
+        "./offhook bench --part cpu --subject fast,floor",
+    ),
 }
 
 

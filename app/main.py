@@ -14,8 +14,11 @@ from app import metrics, prompts, registry
 from app.adapters.business_pg import PgStore
 from app.adapters.data_folder import kept_secret
 from app.adapters.database import check, make_engine
+from app.adapters.endpoint import Endpoint, Known
 from app.adapters.journal import Journal
-from app.adapters.model_link import Endpoint, ModelSession, Opening
+from app.adapters.model_link import ModelSession
+from app.adapters.opening import Opening
+from app.adapters.spare import Spares, SpareTimes
 from app.adapters.store import CallStore
 from app.adapters.warm import Warm
 from app.core.phases import Terms
@@ -38,6 +41,9 @@ LAG_SECONDS = 0.5
 JOURNAL_SECONDS = 5.0
 RETENTION_SECONDS = 3600.0
 DEBUG_DAYS = 14
+SESSION_SECONDS = 3600.0
+"""A session with the model ends after an hour, whatever it is used for. Source: openai-realtime facts, 7."""
+SPARE_MARGIN_SECONDS = 300.0
 LOST_HOURS = 25
 """Twilio ends a call after a day at most; one that is open longer has lost its process."""
 
@@ -65,7 +71,9 @@ class House:
         self.journal = Journal(engine)
         password = settings.operator_password or kept_secret(settings.data, "operator_password")
         self.guard = Guard(settings, tokens, password)
-        self.warm = Warm(self.session)
+        self.known = Known()
+        spares = Spares(settings.spare_links, self._room, self.known, _spare_times(settings))
+        self.warm = Warm(self.session, spares, primes=settings.prime_model)
         self.board = Switchboard(
             office=settings.office,
             modes=self.registry.modes,
@@ -97,20 +105,22 @@ class House:
         caller = info.caller if E164.fullmatch(info.caller) else ""  # a prompt takes no free text of a caller's
         situation = prompts.Situation(caller=caller, dialled=info.dialled, now=office.now(datetime.now(UTC)))
         instructions = prompts.render(mode, office, situation)
-        plan = SessionPlan(
-            instructions=instructions,
-            tools=[tool.wire() for tool in (mode.first_turn or mode.tools)],
-            voice=mode.voice,
-            turn_detection=mode.first_turn_detection,
-            transcription_model=self.settings.transcription_model,
+        model = mode.model or self.settings.realtime_model
+        plan = SessionPlan.of(
+            mode, model=model, instructions=instructions, transcription_model=self.settings.transcription_model
         )
         return ModelSession(
             self.endpoint,
-            mode.model or self.settings.realtime_model,
+            model,
             plan,
             opening or first_words(mode, instructions),
+            known=self.known,
             note=lambda text: self._note(info.call_sid, text),
         )
+
+    def _room(self) -> int:
+        """How many more calls could come."""
+        return 0 if self.board.draining or self.board.closing else self.settings.max_calls - self.board.live
 
     def _note(self, call_sid: str, text: bytes) -> None:
         event: DebugEvent | None = debug_event(call_sid, "model", text)
@@ -122,6 +132,12 @@ class House:
         voice = Voice(self.settings, self.board, self.guard, self.registry, CallStore(self.engine))
         status = Status(self.settings, self.board, self.guard, self.stand_in)
         return [*voice.routes(), *status.routes()]
+
+
+def _spare_times(settings: Settings) -> SpareTimes:
+    """A spare link is renewed while the longest call still fits into what is left of its session's hour."""
+    left = SESSION_SECONDS - settings.max_call_seconds - SPARE_MARGIN_SECONDS
+    return SpareTimes(renew=min(SpareTimes().renew, max(SPARE_MARGIN_SECONDS, left)))
 
 
 def first_words(mode: Mode, instructions: str) -> Opening:
@@ -157,6 +173,8 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
             dialect=None if settings.realtime_dialect == "auto" else settings.realtime_dialect,
         )
         house = House(settings, engine, endpoint, stand_in=stand_in, tokens=tokens, store=store, redirector=redirector)
+        models = sorted({mode.model or settings.realtime_model for mode in house.registry.modes.values()})
+        house.warm.open(endpoint, models)
         writer = asyncio.create_task(house.journal.run(), name="journal")
         lag = asyncio.create_task(_measure_lag(), name="loop lag")
         retention = asyncio.create_task(_tidy(CallStore(engine)), name="retention")

@@ -18,3 +18,6 @@ model_reconnects_total = Counter("offhook_model_reconnects_total", "Model sessio
 journal_spooled = Gauge("offhook_journal_spooled", "Rows that wait to be written to the database")
 loop_lag_seconds = Gauge("offhook_loop_lag_seconds", "How late the event loop runs")
 cost_usd_total = Counter("offhook_cost_usd_total", "Model cost", ["mode"])
+cached_tokens_total = Counter("offhook_cached_tokens_total", "Input tokens that the model had in its cache", ["mode"])
+input_tokens_total = Counter("offhook_input_tokens_total", "Input tokens of the model, cached ones included", ["mode"])
+spare_links = Gauge("offhook_spare_links", "Open links to the model that wait for a call")

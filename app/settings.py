@@ -29,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     realtime_model: str = "gpt-realtime-1.5"
     realtime_dialect: Literal["auto", "ga", "flat"] = "auto"
     transcription_model: str = "gpt-live-transcribe"
+    spare_links: int = 2
+    prime_model: bool = False
     stand_in: bool = False
     """No key and no REALTIME_URL: the built-in model stand-in answers."""
     twilio_account_sid: str = ""
@@ -141,6 +143,10 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return read
 
 
+def _switch(text: str) -> bool:
+    return _one_of("on", "off")(text) == "on"
+
+
 def _number(text: str) -> str:
     if not E164.fullmatch(text):
         raise ValueError("a phone number as +14155550100")
@@ -191,6 +197,8 @@ ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     "REALTIME_MODEL": str,
     "REALTIME_DIALECT": _one_of("auto", "ga", "flat"),
     "TRANSCRIPTION_MODEL": str,
+    "SPARE_LINKS": _between(0, 100, int),
+    "PRIME_MODEL": _switch,
     "TWILIO_ACCOUNT_SID": _sid,
     "TWILIO_AUTH_TOKEN": _tokens,
     "TWILIO_PHONE_NUMBER": _number,

@@ -22,7 +22,7 @@ import structlog
 from app import metrics
 from app.adapters.journal import Journal
 from app.adapters.link import Link
-from app.adapters.model_link import Opening
+from app.adapters.opening import Opening
 from app.adapters.warm import Warm
 from app.core import effects as do
 from app.core import events as ev
@@ -94,16 +94,13 @@ class Switchboard:
         self.idle.set()
         self._loop = asyncio.get_running_loop()
         self._utc = utc_of(time.monotonic)
+        self.live = 0
+        """Calls that are not over."""
         self._cut: list[LiveCall] = []
         """Calls whose streams were closed because this process stops."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- coming in --------------------------------------------------------------------------------------------------
-
-    @property
-    def live(self) -> int:
-        """Calls that are not over."""
-        return sum(not call.finished for call in self.calls.values())
 
     def incoming(self, info: CallInfo, mode: Mode) -> LiveCall | None:
         """A call rings: the one that is known already (a repeated webhook), or a new one; None if there is no room."""
@@ -122,6 +119,7 @@ class Switchboard:
     def _begin(self, info: CallInfo, mode: Mode) -> LiveCall:
         call = LiveCall(self, info, mode)
         self.calls[info.call_sid] = call
+        self.live += 1
         self.idle.clear()
         metrics.calls_live.set(self.live)
         now = datetime.now(UTC)
@@ -353,9 +351,11 @@ class Switchboard:
         self.warm.retire(call.info.call_sid)
         metrics.calls_total.labels(call.mode.name, call.how, call.door).inc()
         metrics.cost_usd_total.labels(call.mode.name).inc(call.record.cost_usd)
-        live = self.live
-        metrics.calls_live.set(live)
-        if live == 0:
+        metrics.input_tokens_total.labels(call.mode.name).inc(call.record.input_tokens)
+        metrics.cached_tokens_total.labels(call.mode.name).inc(call.record.cached_tokens)
+        self.live -= 1
+        metrics.calls_live.set(self.live)
+        if self.live == 0:
             self.idle.set()
         self._loop.call_later(LINGER_SECONDS, self._forget, call)
 

@@ -1,78 +1,38 @@
-"""A session with the model: dial, TLS, negotiate, open the talk, keep what comes until somebody listens."""
+"""A session with the model: take a link, negotiate, open the talk, keep what comes until somebody listens.
+
+What was learnt of a server is presumed of it (`Known`): the configuration goes out without waiting for its first word, and where
+it took that very configuration before, the opening goes out right behind it. Nothing is risked by this but a dial: events come
+in order, so a refusal, another codec or an answer from before `session.updated` shows before any audio does; then the session is
+dropped unheard, and begun anew by asking for everything.
+"""
 
 import asyncio
-import contextlib
-import ssl
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Literal, Protocol
-from urllib.parse import parse_qsl, quote, urlsplit
 
-import msgspec
 import structlog
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.uri import parse_uri
 
+from app.adapters.attempt import Attempt
+from app.adapters.endpoint import DIAL_ERRORS, Endpoint, FreshLink, Known, closed_by_server, dial
 from app.adapters.link import WireLink
-from app.core.phases import OPENING_ID
+from app.adapters.opening import Opening
+from app.adapters.priming import PRIME_SECONDS, prime, primed
+from app.core import events as ev
 from app.errors import LinkClosed, ModelRefused, PeerError
 from app.wire import realtime
-from app.wire.dialects import Dialect, DialectName, SessionPlan
-from app.wire.negotiation import Negotiation
+from app.wire.dialects import DIALECTS, Dialect, SessionPlan
 
 log = structlog.get_logger()
 
-MAX_MESSAGE = 16 << 20
 KEPT_BYTES = 8 << 20
 """What a session that nobody listens to may gather: a greeting of a minute is a tenth of it."""
 FIRST_WORD_SECONDS = 2.0
+PRESUMED_SECONDS = 1.5
+"""How long a spare link, or a server that is thought to be known, may take to answer before the session is begun anew."""
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a model is, and how it wants to be addressed."""
-
-    url: str
-    key: str = ""
-    auth: Literal["bearer", "api-key"] = "bearer"
-    dialect: DialectName | None = None
-    """None: detected."""
-
-    def for_model(self, model: str) -> str:
-        """The URL of one model; `?model=` is added where the URL names none."""
-        parts = urlsplit(self.url)
-        if {"model", "deployment"} & {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}:
-            return self.url
-        return f"{self.url}{'&' if parts.query else '?'}model={quote(model)}"
-
-    def headers(self) -> dict[str, str]:
-        """What proves who we are; nothing without a key."""
-        if not self.key:
-            return {}
-        return {"api-key": self.key} if self.auth == "api-key" else {"Authorization": f"Bearer {self.key}"}
-
-
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """How the talk begins, once the session is ours."""
-
-    history: list[tuple[str, str]] = []
-    """(role, text) of what was said earlier in this call."""
-    text: str = ""
-    """A user's line that the model answers with its first words; empty: the caller speaks first."""
-    instructions: str = ""
-    """Instead of `text`: instructions of the first response, which replace the session's for it."""
-
-    @property
-    def speaks(self) -> bool:
-        """Whether the agent speaks first."""
-        return bool(self.text or self.instructions)
-
-    def commands(self, dialect: Dialect) -> list[bytes]:
-        """What to send when the session is ready."""
-        lines = [realtime.add_text(role, text, dialect) for role, text in self.history]
-        if self.text:
-            lines.append(realtime.add_text("user", self.text, dialect))
-        return [*lines, realtime.create_response(OPENING_ID, self.instructions)] if self.speaks else lines
+def _unnoted(text: bytes) -> None:
+    """Nobody keeps raw events."""
 
 
 class ModelListener(Protocol):
@@ -101,33 +61,46 @@ class ModelSession:
         plan: SessionPlan,
         opening: Opening,
         *,
+        known: Known | None = None,
         ready_seconds: float = 10.0,
-        note: Callable[[bytes], None] = lambda text: None,
+        presumed_seconds: float = PRESUMED_SECONDS,
+        note: Callable[[bytes], None] = _unnoted,
     ) -> None:
-        """note: is given every message of the negotiation, for the record of raw events."""
+        """known: what was learnt from earlier sessions. note: is given every message of the negotiation, for the raw events."""
         self.endpoint = endpoint
         self.model = model
-        self.opening = opening
+        self.opens = opening.speaks
         self.ready_seconds = ready_seconds
+        self.presumed_seconds = presumed_seconds
         self.note = note
         self.state: Literal["opening", "ready", "lost"] = "opening"
         self.why_lost = ""
-        self._negotiation = Negotiation(plan, endpoint.dialect)
+        self.dialect: Dialect = DIALECTS[endpoint.dialect or "ga"]
+        """The dialect that the server understood; settled when it is ready."""
+        self.primes = False
+        self._known = known or Known()
+        self._url = endpoint.for_model(model)
+        self._begun: Attempt | None = Attempt(plan, opening, endpoint.dialect)
         self._link: WireLink | None = None
         self._listener: ModelListener | None = None
         self._kept: list[bytes] = []
         self._kept_bytes = 0
-        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
+        self._held_back: list[bytes] = []
+        """The opening, while it waits for the priming."""
+        self._hurry: asyncio.TimerHandle | None = None
 
-    @property
-    def dialect(self) -> Dialect:
-        """The dialect that the server understood."""
-        return self._negotiation.dialect
+    def start(self, spare: FreshLink | None = None, *, primes: bool = False) -> bool:
+        """Begin on a spare link, or to dial; returns at once, telling whether the spare took what was written.
 
-    def start(self) -> None:
-        """Begin to dial; returns at once."""
+        primes: let the model read the prompt before the opening is asked for, unless a listener comes first.
+        """
+        self.primes = primes
+        if spare is not None:
+            self._take(spare, spare=True)
+        took = self._link is not None and self._begun is not None and not self._begun.ready.done()
         self._task = asyncio.get_running_loop().create_task(self._open(), name="model session")
+        return took
 
     def attach(self, listener: ModelListener) -> None:
         """From now on this one hears everything; what was kept comes first, in order."""
@@ -136,8 +109,9 @@ class ModelSession:
             listener.model_lost(self.why_lost)
             return
         if self.state == "ready":
-            listener.model_ready(opening=self.opening.speaks)
+            listener.model_ready(opening=self.opens)
             kept, self._kept = self._kept, []
+            self._release()
             for text in kept:
                 listener.from_model(text)
 
@@ -158,53 +132,66 @@ class ModelSession:
         """Dial and negotiate; every way to fail becomes `model_lost`."""
         try:
             async with asyncio.timeout(self.ready_seconds):
-                await self._dial()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(self._ready), FIRST_WORD_SECONDS)
-                if not self._ready.done():
-                    self._say(self._negotiation.first_frame_unknown())
-                await self._ready
+                while not await self._agreed():
+                    pass
         except ModelRefused as refusal:
             self._lose(str(refusal))
         except TimeoutError:
             self._lose(f"the model was not ready after {self.ready_seconds:g} s")
-        except (OSError, PeerError, InvalidHandshake, InvalidURI, ValueError) as wrong:
+        except DIAL_ERRORS as wrong:
             self._lose(f"no session with the model: {type(wrong).__name__}: {wrong}")
         except Exception as wrong:
             log.exception("a fault of ours while a session was opened")
             self._lose(f"no session with the model: {type(wrong).__name__}: {wrong}")
 
-    async def _dial(self) -> None:
-        """TCP, TLS with the certificate checked, upgrade. Raises OSError, ModelRefused, InvalidHandshake, ValueError."""
-        uri = parse_uri(self.endpoint.for_model(self.model))
-        core = ClientProtocol(uri, max_size=MAX_MESSAGE)
-        request = core.connect()
-        for name, value in self.endpoint.headers().items():
-            request.headers[name] = value
-        core.send_request(request)
-
-        def end() -> WireLink:  # known before a byte comes: the server's first word may be in the segment of its 101
-            self._link = WireLink(core, max_unsent=4 << 20)
-            self._link.listener = self
-            return self._link
-
-        _, link = await asyncio.get_running_loop().create_connection(
-            end,
-            uri.host,
-            uri.port,
-            ssl=_tls() if uri.secure else None,
-            server_hostname=uri.host if uri.secure else None,
-        )
+    async def _agreed(self) -> bool:
+        """One attempt, on the link that is there or on a new one; False if what was presumed proved wrong: once more, then."""
+        begun = self._begun
+        if begun is None:
+            return True
+        if self._link is None:
+            self._take(await dial(self.endpoint, self.model, self._known))
         try:
-            await link.opened
-        except InvalidStatus as refusal:
-            status = refusal.response.status_code
-            raise ModelRefused(
-                f"expected an upgrade (101) from {uri.host}, got HTTP {status}{_meaning(status)}"
-            ) from refusal
-        except BaseException:
-            link.abort()
-            raise
+            if begun.presumes:
+                async with asyncio.timeout(self.presumed_seconds):
+                    await asyncio.shield(begun.ready)
+            else:
+                await asyncio.wait([begun.ready], timeout=FIRST_WORD_SECONDS)
+                if not begun.ready.done():
+                    self._say(begun.negotiation.first_frame_unknown())
+                await asyncio.shield(begun.ready)
+        except (ModelRefused, LinkClosed, TimeoutError) as wrong:
+            if not begun.presumes:
+                raise
+            log.info("a session is begun anew", spare=begun.spare, why=str(wrong) or "no answer in time")
+            self._begin_anew(begun, refused=isinstance(wrong, ModelRefused))
+            return False
+        return True
+
+    def _take(self, fresh: FreshLink, *, spare: bool = False) -> None:
+        """Begin on a link. Where the server is known its configuration goes out at once, and behind it the opening."""
+        begun = self._begun
+        assert begun is not None
+        begun.spare = spare
+        dialect = None if begun.careful else self._known.dialect(self._url)
+        if dialect is not None:
+            begun.presume(dialect, hasty=self._known.takes(self._url, begun.plan))
+        self._link = fresh.link
+        fresh.hand_over(self)
+        if (dialect is not None or fresh.waited) and not begun.ready.done():
+            self._configure(begun, begun.negotiation.first_frame_unknown())
+
+    def _begin_anew(self, begun: Attempt, *, refused: bool) -> None:
+        """The next attempt dials, and presumes nothing if this one was refused or presumed too much of a fresh link."""
+        if self._link is not None:
+            self._link.listener = None
+            self._link.close()
+            self._link = None
+        self._held_back = []
+        self._release()
+        if refused:
+            self._known.forget(self._url)
+        self._begun = Attempt(begun.plan, begun.opening, self.endpoint.dialect, careful=refused or not begun.spare)
 
     def heard(self, text: bytes) -> None:
         """A message from the server: part of the negotiation, or for the listener."""
@@ -214,36 +201,71 @@ class ModelSession:
             else:
                 self._keep(text)
             return
-        if self.state == "opening":
-            self.note(text)
-            try:
-                self._say(self._negotiation.receive(realtime.parse(text)))
-            except ModelRefused as refusal:
-                if not self._ready.done():
-                    self._ready.set_exception(refusal)
-                return
-            except PeerError as wrong:
-                log.warning("message of the model's server passed over", why=str(wrong))
-            if self._negotiation.ready:
-                self._begin()
+        begun = self._begun
+        if begun is None or begun.ready.done():
+            return
+        self.note(text)
+        try:
+            message = realtime.parse(text)
+            if begun.hasty and isinstance(message, ev.ResponseStarted | realtime.AudioDelta):
+                raise ModelRefused("the model's server began to answer before it was configured")
+            self._configure(begun, begun.negotiation.receive(message))
+        except ModelRefused as refusal:
+            begun.failed(refusal)
+            return
+        except PeerError as wrong:
+            log.warning("message of the model's server passed over", why=str(wrong))
+        if begun.negotiation.ready:
+            self._settle(begun)
 
     def closed(self, code: int, reason: str) -> None:
         """The server closed, or the line broke."""
-        why = f"the model's end closed with {code} {reason}".rstrip()
-        if self.state == "opening" and not self._ready.done():
-            self._ready.set_exception(ModelRefused(why) if code == 4000 else LinkClosed(why))
-            self._ready.exception()
-        if self.state == "ready":
-            self._lose(why)
+        if self._begun is not None:
+            self._begun.failed(closed_by_server(code, reason))
+        elif self.state == "ready":
+            self._lose(str(closed_by_server(code, reason)))
 
-    def _begin(self) -> None:
-        """The session is ours: open the talk, and let the listener know."""
+    def _configure(self, begun: Attempt, commands: list[bytes]) -> None:
+        """Send what the negotiation wants; a server that took the very same before gets the opening right behind it."""
+        if commands and begun.hasty and not begun.opened:
+            begun.opened = True
+            commands = [*commands, *self._opening(begun)]
+        try:
+            for command in commands:
+                self.send(command)
+        except PeerError as wrong:
+            begun.failed(LinkClosed(str(wrong)))
+
+    def _opening(self, begun: Attempt) -> list[bytes]:
+        """How the talk begins; with priming, that goes first and the rest is held back."""
+        commands = begun.opening.commands(begun.negotiation.dialect)
+        if not self.primes or self._listener is not None:
+            return commands
+        self._held_back = commands
+        if commands:
+            self._hurry = asyncio.get_running_loop().call_later(PRIME_SECONDS, self._release)
+        return [prime(begun.negotiation.dialect)]
+
+    def _settle(self, begun: Attempt) -> None:
+        """The session is ours: open the talk, and let the listener know. What was only needed until now is let go."""
+        self.dialect = begun.negotiation.dialect
+        self._known.took(self._url, self.dialect.name, begun.plan)
         self.state = "ready"
-        self._say(self.opening.commands(self.dialect))
-        if not self._ready.done():
-            self._ready.set_result(None)
+        self._begun, self.note = None, _unnoted
+        if not begun.opened:
+            self._say(self._opening(begun))
+        begun.ready.set_result(None)
         if self._listener is not None:
-            self._listener.model_ready(opening=self.opening.speaks)
+            self._release()
+            self._listener.model_ready(opening=self.opens)
+
+    def _release(self) -> None:
+        """The opening need not wait any longer."""
+        if self._hurry is not None:
+            self._hurry.cancel()
+            self._hurry = None
+        held_back, self._held_back = self._held_back, []
+        self._say(held_back)
 
     def _say(self, commands: list[bytes]) -> None:
         for command in commands:
@@ -254,8 +276,11 @@ class ModelSession:
                 return
 
     def _keep(self, text: bytes) -> None:
+        """Nobody listens yet: what comes waits, and may tell that the model has read its prompt."""
         self._kept.append(text)
         self._kept_bytes += len(text)
+        if self._held_back and _read_prompt(text):
+            self._release()
         if self._kept_bytes > KEPT_BYTES:
             self._lose("nobody listened, and too much was said")
 
@@ -263,7 +288,10 @@ class ModelSession:
         if self.state == "lost":
             return
         self.state, self.why_lost = "lost", why
+        self._begun = None
         self._kept.clear()
+        self._held_back = []
+        self._release()
         if self._task is not None and self._task is not _current_task():
             self._task.cancel()
         if self._link is not None:
@@ -273,22 +301,14 @@ class ModelSession:
             listener.model_lost(why)
 
 
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    """One context for all sessions: to make one reads every authority of the system, 25 ms of a standing loop."""
-    return ssl.create_default_context()
+def _read_prompt(text: bytes) -> bool:
+    """Whether a message is the end of the priming."""
+    try:
+        return primed(realtime.parse(text))
+    except PeerError:
+        return False
 
 
 def _current_task() -> asyncio.Task[None] | None:
     """The running task; None in a plain callback."""
     return asyncio.current_task()
-
-
-def _meaning(status: int) -> str:
-    """What a refusal usually means."""
-    return {
-        401: ": the key is wrong",
-        403: ": the key may not use this model",
-        404: ": there is no such model or path",
-        429: ": too many sessions, or no quota left",
-    }.get(status, "")

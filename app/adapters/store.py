@@ -15,7 +15,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `calls`; all that comes with the end is None while the call lasts.
+    """A row of `calls`; all that comes with the end is None while the call lasts; tokens also for calls before revision 0003.
 
     mode, direction and the numbers are empty if only the call's end reached the books.
     """
@@ -32,6 +32,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     greeting_path: str | None
     greeting_ms: int | None
     version: str
+    input_tokens: int | None
+    cached_tokens: int | None
+    input_audio_tokens: int | None
+    cached_audio_tokens: int | None
 
 
 class CallStore:
@@ -94,6 +98,10 @@ class CallStore:
             cost_usd=call.cost_usd or 0.0,
             greeting_path=call.greeting_path,
             greeting_ms=call.greeting_ms,
+            input_tokens=call.input_tokens or 0,
+            cached_tokens=call.cached_tokens or 0,
+            input_audio_tokens=call.input_audio_tokens or 0,
+            cached_audio_tokens=call.cached_audio_tokens or 0,
             outcome=dict(outcome.fields) if outcome is not None else {},
             began=time.monotonic() - max(0.0, (datetime.now(UTC) - call.started_at).total_seconds()),
         )

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision in migrations/versions, oldest first: lets a ready server know its schema without loading Alembic."""
 
 metadata = MetaData(
@@ -78,6 +78,10 @@ calls = Table(
     Column("greeting_path", Words),
     Column("greeting_ms", Integer),
     Column("version", Words, nullable=False),
+    Column("input_tokens", Integer),
+    Column("cached_tokens", Integer),
+    Column("input_audio_tokens", Integer),
+    Column("cached_audio_tokens", Integer),
     Index(None, "started_at"),
     Index(None, "from_number", "started_at"),
     Index("ix_calls_open", "started_at", postgresql_where=text("ended_at IS NULL")),

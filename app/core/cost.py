@@ -63,6 +63,32 @@ def cost_usd(model: str, usage: dict[str, Any] | None) -> float:
     return dollars / 1_000_000
 
 
+class InputTokens(msgspec.Struct, frozen=True):
+    """What a response read. Cached tokens are a part of all, and audio's of both."""
+
+    total: int = 0
+    cached: int = 0
+    audio: int = 0
+    cached_audio: int = 0
+
+
+def input_tokens(usage: dict[str, Any] | None) -> InputTokens:
+    """What one response read, and how much of it the provider had in its cache; usage as above.
+
+    The flat dialect tells the cached share of audio not: it counts as text then.
+    """
+    if not usage:
+        return InputTokens()
+    inputs = _part(usage, "input_token_details", "input_tokens_details")
+    parts = _part(inputs, "cached_tokens_details")
+    audio = _count(inputs, "audio_tokens")
+    total = _count(usage, "input_tokens") or audio + _count(inputs, "text_tokens") + _count(inputs, "image_tokens")
+    cached = _count(inputs, "cached_tokens") or sum(
+        _count(parts, kind) for kind in ("text_tokens", "audio_tokens", "image_tokens")
+    )
+    return InputTokens(total, min(cached, total), min(audio, total), min(_count(parts, "audio_tokens"), audio, cached))
+
+
 def _part(usage: dict[str, Any], *names: str) -> dict[str, Any]:
     """The first of several spellings that is an object."""
     return next((value for name in names if isinstance(value := usage.get(name), dict)), {})

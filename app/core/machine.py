@@ -21,7 +21,7 @@ How it leaves, by one door, is `Stage`'s.
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.cost import cost_usd
+from app.core.cost import cost_usd, input_tokens
 from app.core.phases import (
     ENDLESS_SPEECH,
     GONE_FOR_GOOD,
@@ -67,6 +67,9 @@ class CallMachine(Stage):
     def _receive(self, event: ev.Event, now: float) -> list[do.Effect]:
         """The events of a running stream."""
         match event:
+            case ev.AgentSaid():  # first, as there are more of these than of all others
+                self._progress(now)
+                return self.talk.agent_said(event, now)
             case ev.ModelReady(opening=opening):
                 return self._model_ready(opening, now)
             case ev.CallerSpoke(item_id=item):
@@ -85,9 +88,6 @@ class CallMachine(Stage):
                 return self._response_done(event, now)
             case ev.AgentSpoke(response_id=response, item_id=item):
                 return self._agent_spoke(response, item, now)
-            case ev.AgentSaid():
-                self._progress(now)
-                return self.talk.agent_said(event, now)
             case ev.AgentAudioEnded(item_id=item):
                 return self.talk.mark(item)
             case ev.ToolCalled():
@@ -210,7 +210,7 @@ class CallMachine(Stage):
             self.timers.set("stall", now + self.terms.stall_seconds)
 
     def _response_done(self, event: ev.ResponseDone, now: float) -> list[do.Effect]:
-        self.record.cost_usd += cost_usd(self.terms.model, event.usage)
+        self._count(event)
         if event.out_of_band:
             return []
         effects = self.talk.mark_response(event.response_id)
@@ -232,6 +232,15 @@ class CallMachine(Stage):
         if self.record.cost_usd > self.terms.max_cost_usd:
             effects += self._say_goodbye(OUT_OF_TIME, "capped", now)
         return effects
+
+    def _count(self, event: ev.ResponseDone) -> None:
+        """What a response cost and read, out-of-band ones included: they are paid for as well."""
+        self.record.cost_usd += cost_usd(self.terms.model, event.usage)
+        read = input_tokens(event.usage)
+        self.record.input_tokens += read.total
+        self.record.cached_tokens += read.cached
+        self.record.input_audio_tokens += read.audio
+        self.record.cached_audio_tokens += read.cached_audio
 
     def _response_failed(self, event: ev.ResponseDone, now: float) -> list[do.Effect]:
         """Once is tried again; twice, or what no retry heals, is the end of this talk."""

@@ -44,6 +44,11 @@ class CallEnded(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float
     greeting_path: str | None
     greeting_ms: int | None
+    input_tokens: int | None = None
+    """What all responses read; `cached_tokens` of it came from the provider's cache, and so much of both was audio."""
+    cached_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    cached_audio_tokens: int | None = None
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +145,10 @@ class CallRecord(msgspec.Struct, kw_only=True):
     cost_usd: float = 0.0
     greeting_path: str | None = None
     greeting_ms: int | None = None
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    input_audio_tokens: int = 0
+    cached_audio_tokens: int = 0
     outcome: dict[str, Any] = {}
     began: float | None = None
     """The machine's clock when the first stream started: the zero of start_ms and end_ms."""

@@ -125,6 +125,10 @@ class Stage:
             cost_usd=round(self.record.cost_usd, 6),
             greeting_path=self.record.greeting_path,
             greeting_ms=self.record.greeting_ms,
+            input_tokens=self.record.input_tokens,
+            cached_tokens=self.record.cached_tokens,
+            input_audio_tokens=self.record.input_audio_tokens,
+            cached_audio_tokens=self.record.cached_audio_tokens,
         )
         books = [self._milestone("call_closed", now), do.Write(ended)] if started else []
         return [*self.talk.settle(now, all_turns=True), *books, do.CloseModel(), do.CallIsOver(outcome, how)]

@@ -1,0 +1,45 @@
+"""One attempt at a session with the model: what is asked for, what is presumed of the server, and how it ends."""
+
+import asyncio
+
+from app.adapters.opening import Opening
+from app.errors import PeerError
+from app.wire.dialects import DialectName, SessionPlan
+from app.wire.negotiation import Negotiation
+
+
+class Attempt:
+    """One attempt at a session, from its link to `session.updated`."""
+
+    def __init__(
+        self, plan: SessionPlan, opening: Opening, forced: DialectName | None, *, careful: bool = False
+    ) -> None:
+        """careful: presume nothing of the server, as if it was not known."""
+        self.plan = plan
+        self.opening = opening
+        self.careful = careful
+        self.negotiation = Negotiation(plan, forced)
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.spare = False
+        """On a link that had waited for us: it may be dead without our knowing."""
+        self.hasty = False
+        """The opening goes out with the configuration, before the server has taken it."""
+        self.opened = False
+        self._presumed = False
+
+    @property
+    def presumes(self) -> bool:
+        """Whether its failure may be of our own making, and is worth another dial."""
+        return self.spare or self._presumed
+
+    def presume(self, dialect: DialectName, *, hasty: bool) -> None:
+        """The server is known: nothing is detected, and its first word need not be waited for."""
+        self.negotiation = Negotiation(self.plan, dialect)
+        self.hasty = hasty
+        self._presumed = True
+
+    def failed(self, wrong: PeerError) -> None:
+        """The attempt is over; the first reason counts."""
+        if not self.ready.done():
+            self.ready.set_exception(wrong)
+            self.ready.exception()  # whoever waits gets it; if nobody does, it is no news
