@@ -7,10 +7,16 @@ import msgspec
 
 from app.core.record import DebugEvent
 
+AUDIO_KEYS = ("audio", "payload", "delta")
+_SUSPECT = (b'"audio"', b'"payload"', b'"delta"', b"\\u")
+"""Without any of these a text has no key that audio may stand under, however it is spelled: most have none."""
+
 
 def debug_event(call_sid: str, source: Literal["carrier", "model"], text: bytes | str) -> DebugEvent | None:
     """A raw event for the debug log, apart from the record; audio is left out, and so are deltas."""
-    if b'.delta"' in text[:120] if isinstance(text, bytes) else '.delta"' in text[:120]:
+    if isinstance(text, str):
+        text = text.encode(errors="replace")
+    if text.find(b'.delta"', 0, 120) >= 0:
         return None
     try:
         event = msgspec.json.decode(text)
@@ -18,7 +24,9 @@ def debug_event(call_sid: str, source: Literal["carrier", "model"], text: bytes 
         return None
     if not isinstance(event, dict) or str(event.get("type", "")).endswith(".delta"):
         return None
-    return DebugEvent(call_sid=call_sid, at=datetime.now(UTC), source=source, event=without_audio(event))
+    if any(key in text for key in _SUSPECT):
+        event = without_audio(event)
+    return DebugEvent(call_sid=call_sid, at=datetime.now(UTC), source=source, event=event)
 
 
 def without_audio(value: Any) -> Any:
@@ -26,7 +34,7 @@ def without_audio(value: Any) -> Any:
     if isinstance(value, dict):
         return {
             key: f"<{len(item)} characters of audio>"
-            if key in ("audio", "payload", "delta") and isinstance(item, str)
+            if key in AUDIO_KEYS and isinstance(item, str)
             else without_audio(item)
             for key, item in value.items()
         }

@@ -6,7 +6,6 @@ and comes back as an event. No exception leaves a link's callback: a fault of ou
 """
 
 import asyncio
-import base64
 import time
 from collections import deque
 from collections.abc import Coroutine
@@ -28,8 +27,9 @@ from app.mode import Mode
 from app.raw_events import debug_event
 from app.toolbox import Toolbox
 from app.wire import realtime, twilio
+from app.wire.audio import Framer, decoded_size, encoded
 from app.wire.realtime import AudioDelta
-from app.wire.twilio import Framer, Media
+from app.wire.twilio import Media
 
 log = structlog.get_logger()
 
@@ -82,10 +82,11 @@ class Relay:
         """Not the loop's clock: uvloop's stands still within a turn, and counts whole milliseconds."""
         self._carries_for = ""
         """The response whose last, ragged bytes the framer holds."""
-        self._kept: deque[str] = deque()
+        self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._due_at: float | None = None
+        self._due_at = 0.0
+        """When `_timer` rings; never later than the machine's deadline."""
         self._watch: asyncio.TimerHandle | None = None
         self._last_frame = self.now()
         self._counted = 0
@@ -95,72 +96,77 @@ class Relay:
 
     # --- the audio lane ---------------------------------------------------------------------------------------------
 
-    def from_caller(self, text: bytes | str) -> None:
-        """One message of the carrier's; 50 a second."""
-        self._last_frame = self.now()
+    def heard(self, text: bytes) -> None:
+        """`Listener` of the phone's link: one message of the carrier's; 50 a second."""
+        self._last_frame = began = self.now()
         try:
-            match twilio.parse(text):
-                case Media(payload=payload):
-                    if self.machine.listening and self.model is not None:
-                        self.model.send(realtime.append_audio(payload))
-                    else:
-                        self._keep(payload)
-                case None:
-                    pass
-                case event:
-                    self._debug("carrier", text)
-                    self.apply(event)
+            message = twilio.parse(text)
+            if type(message) is Media:  # not `match`, here and below: a class pattern takes 0.4 us
+                if self.machine.listening and self.model is not None:
+                    self.model.send(realtime.append_audio(message.payload))
+                else:
+                    self._keep(message.payload)
+            elif message is not None:
+                self._debug("carrier", text)
+                self.apply(message)
         except PeerError as wrong:
             self._peer_failed(wrong, "carrier")
         except Exception:
             self._house_failed()
-        self._sample("in", self._last_frame)
+        self._counted += 1
+        if self._counted % SAMPLE == 0:
+            self._sampled("in", began)
 
     def from_model(self, text: bytes) -> None:
         """One message of the model's."""
         began = self.now()
         try:
-            match realtime.parse(text):
-                case AudioDelta(response_id=response, item_id=item, delta=payload, content_index=index):
-                    if self.machine.speaking(response):
-                        self._speak(response, item, index, payload)
-                case ev.Event() as event:
-                    self._debug("model", text)
-                    cut_in = isinstance(event, ev.CallerSpoke) and self.machine.playback.playing(began)
-                    self.apply(event)
-                    if cut_in:
-                        metrics.bargein_seconds.observe(self.now() - began)
-                case _:
-                    self._debug("model", text)
+            message = realtime.parse(text)
+            if type(message) is AudioDelta:
+                if self.machine.speaking(message.response_id):
+                    self._speak(message, began)
+            elif isinstance(message, ev.Event):
+                cut_in = type(message) is ev.CallerSpoke and self.machine.playback.playing(began)
+                self.apply(message)
+                if cut_in:
+                    metrics.bargein_seconds.observe(self.now() - began)
+                self._debug("model", text)  # after what is done about it: nobody waits for the log
+            else:
+                self._debug("model", text)
         except PeerError as wrong:
             self._peer_failed(wrong, "model")
         except Exception:
             self._house_failed()
-        self._sample("out", began)
+        self._counted += 1
+        if self._counted % SAMPLE == 0:
+            self._sampled("out", began)
 
-    def _speak(self, response: str, item: str, index: int, payload: str) -> None:
+    def _speak(self, audio: AudioDelta, now: float) -> None:
         """Agent audio to the caller: whole frames now, the rest with the next delta. A new item's first piece is an event."""
+        item, index = audio.item_id, audio.content_index
+        playback = self.machine.playback
         if self.framer.carried:
-            last = self.machine.playback.parts[-1]
+            last = playback.parts[-1]
             if not self.machine.speaking(self._carries_for):
                 self.framer.drop()
             elif (last.item_id, last.content_index) != (item, index):
                 self._flush_frame()
-        self._carries_for = response
-        frames, size = self.framer.push(payload)
-        if self.machine.playback.add(item, index, size, self.now()):
-            self.apply(ev.AgentSpoke(response, item))
+        self._carries_for = audio.response_id
+        frames, size = self.framer.push(audio.delta)
+        began = playback.add(item, index, size, now)
         if size:
             self.caller.send(twilio.media(self.stream_sid, frames))
+        if began:
+            self.apply(ev.AgentSpoke(audio.response_id, item))
 
-    def _keep(self, payload: str) -> None:
+    def _keep(self, payload: bytes) -> None:
         """Caller audio from before the model was ready, bounded to the newest ten seconds."""
         if self.machine.phase is Phase.OVER:
             return
         self._kept.append(payload)
-        self._kept_bytes += twilio.decoded_size(payload)
+        self._kept_bytes += decoded_size(payload)
         while self._kept_bytes > KEPT_MS * 8:
-            self._kept_bytes -= twilio.decoded_size(self._kept.popleft())
+            self._kept_bytes -= decoded_size(self._kept.popleft())
 
     # --- joining and leaving ----------------------------------------------------------------------------------------
 
@@ -184,10 +190,6 @@ class Relay:
         """The model's end is over."""
         self._log.warning("model lost", why=why)
         self.apply(ev.ModelLost(why))
-
-    def heard(self, text: bytes) -> None:
-        """`Listener` of the phone's link."""
-        self.from_caller(text)
 
     def closed(self, code: int, reason: str) -> None:
         """`Listener` of the phone's link: the socket is gone."""
@@ -221,9 +223,9 @@ class Relay:
             self._house_failed()
 
     def _apply(self, event: ev.Event) -> None:
-        if isinstance(event, ev.StreamStarted) and self.machine.phase is Phase.WAITING:
+        if type(event) is ev.StreamStarted and self.machine.phase is Phase.WAITING:
             self.stream_sid = event.stream_sid
-        elif isinstance(event, ev.ModelComplained):
+        elif type(event) is ev.ModelComplained:
             self._complaint(event)
         for effect in self.machine.receive(event, self.now()):
             try:
@@ -290,28 +292,36 @@ class Relay:
         """One of the house's own recordings, counted like everything else that the caller hears."""
         audio = clip(name)  # type: ignore[arg-type]
         self.machine.playback.add(f"clip:{name}", 0, len(audio), self.now())
-        self.caller.send(twilio.media(self.stream_sid, base64.b64encode(audio).decode()))
+        self.caller.send(twilio.media(self.stream_sid, encoded(audio)))
 
     def _flush_frame(self) -> None:
         """The rest of an item's last frame, filled up with silence."""
         rest, size, padding = self.framer.flush()
-        if rest:
+        if size:
             self.machine.playback.fill(size, padding, self.now())
             self.caller.send(twilio.media(self.stream_sid, rest))
 
     def _arm(self) -> None:
-        """Come back at the machine's next deadline."""
+        """Come back at the machine's next deadline.
+
+        Most deadlines are put off again and again before they come (each piece of an answer moves the next one), so a timer that
+        rings too early is left as it is, and set anew once it has rung: setting one costs as much as a frame's decoding.
+        """
         deadline = self.machine.deadline
-        if deadline == self._due_at:
+        if deadline is None or (self._timer is not None and self._due_at <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
         self._due_at = deadline
-        self._timer = None if deadline is None else self.loop.call_later(max(0.0, deadline - self.now()), self._due)
+        self._timer = self.loop.call_later(max(0.0, deadline - self.now()), self._due)
 
     def _due(self) -> None:
-        self._timer = self._due_at = None
-        self.apply(ev.TimePassed())
+        self._timer = None
+        deadline = self.machine.deadline
+        if deadline is not None and deadline <= self.now():
+            self.apply(ev.TimePassed())
+        else:
+            self._arm()
 
     def _over(self, over: do.CallIsOver) -> None:
         for handle in (self._timer, self._watch):
@@ -355,7 +365,5 @@ class Relay:
         if event is not None:
             self.journal.put(event)
 
-    def _sample(self, direction: str, began: float) -> None:
-        self._counted += 1
-        if self._counted % SAMPLE == 0:
-            metrics.relay_seconds.labels(direction).observe(self.now() - began)
+    def _sampled(self, direction: str, began: float) -> None:
+        metrics.relay_seconds.labels(direction).observe(self.now() - began)

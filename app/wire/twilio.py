@@ -5,35 +5,33 @@ the documented keys, because the carrier drops a message that has one more (warn
 multiples. Source: Twilio, Media Streams WebSocket messages; errors 31950, 31951.
 """
 
-import base64
-import binascii
-from typing import Annotated
+from typing import Annotated, final
 
 import msgspec
 
 from app.core import events as ev
 from app.errors import PeerError
+from app.wire.audio import audio_text
 
-FRAME = 160
-"""Bytes of 20 ms: g711 u-law, 8 kHz mono."""
-SILENCE = b"\xff"
 ENCODING = "audio/x-mulaw"
 BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What decoding raises for text that is not JSON, not UTF-8, not of the shape, or nested without end."""
 
 
-class Media(msgspec.Struct, frozen=True):
-    """Caller audio. `payload` is base64 of u-law, as it came."""
+@final
+class Media(msgspec.Struct, frozen=True, gc=False):
+    """Caller audio. `payload` is JSON text: base64 of u-law within its quotes, as it came."""
 
-    payload: str
+    payload: bytes
 
 
-class _Payload(msgspec.Struct):
+# gc=False: these hold text only and can be in no circle, so the collector need not count fifty of them a second per call.
+class _Payload(msgspec.Struct, gc=False):
     payload: str
     track: str = "inbound"
 
 
-class _Media(msgspec.Struct, tag_field="event", tag="media"):
+class _Media(msgspec.Struct, tag_field="event", tag="media", gc=False):
     media: _Payload
 
 
@@ -99,11 +97,10 @@ def parse(text: bytes | str) -> Media | ev.Event | None:
     except BROKEN as wrong:
         _refuse_if_known(text, wrong)
         return None
+    if type(message) is _Media:  # not `match`: its class pattern takes 0.4 us, and these are fifty a second per call
+        media = message.media
+        return Media(audio_text(media.payload)) if media.track in ("inbound", "inbound_track") else None
     match message:
-        case _Media(media=media):
-            if len(media.payload) % 4 or not media.payload.isascii():
-                raise PeerError("expected a media payload in base64, got something else")
-            return Media(media.payload) if media.track in ("inbound", "inbound_track") else None
         case _MarkMessage(mark=mark):
             return ev.MarkReached(mark.name)
         case _DtmfMessage(dtmf=dtmf):
@@ -131,9 +128,10 @@ def _refuse_if_known(text: bytes | str, wrong: Exception) -> None:
         raise PeerError(f"a Media Streams {event!r} message is not as documented: {wrong}") from wrong
 
 
-def media(stream_sid: str, payload: str) -> bytes:
-    """Audio for the caller. payload: base64 of u-law, a whole multiple of 160 bytes."""
-    return b'{"event":"media","streamSid":%b,"media":{"payload":%b}}' % (_quoted(stream_sid), _quoted(payload))
+def media(stream_sid: str, payload: bytes) -> bytes:
+    """Audio for the caller. payload: JSON text, base64 of a whole multiple of 160 bytes of u-law."""
+    # Joined, not formatted: a second of audio is eleven thousand bytes, and `%` copies it twice.
+    return b"".join((b'{"event":"media","streamSid":', _quoted(stream_sid), b',"media":{"payload":', payload, b"}}"))
 
 
 def mark(stream_sid: str, name: str) -> bytes:
@@ -144,41 +142,3 @@ def mark(stream_sid: str, name: str) -> bytes:
 def clear(stream_sid: str) -> bytes:
     """Throw away everything that was not played yet."""
     return msgspec.json.encode({"event": "clear", "streamSid": stream_sid})
-
-
-class Framer:
-    """Cuts model audio into whole 20 ms frames. A delta of whole frames with nothing carried passes as text, undecoded."""
-
-    def __init__(self) -> None:
-        self.carried = b""
-
-    def push(self, payload: str) -> tuple[str, int]:
-        """One delta's base64 to what can be sent now: (base64 of whole frames, their bytes). Raises PeerError."""
-        size = decoded_size(payload)
-        if not self.carried and size % FRAME == 0 and len(payload) % 4 == 0:
-            return payload, size
-        try:
-            audio = self.carried + base64.b64decode(payload, validate=True)
-        except (binascii.Error, ValueError) as wrong:
-            raise PeerError(f"expected base64 audio, got {payload[:20]!r}...: {wrong}") from wrong
-        whole = len(audio) - len(audio) % FRAME
-        self.carried = audio[whole:]
-        return base64.b64encode(audio[:whole]).decode(), whole
-
-    def flush(self) -> tuple[str, int, int]:
-        """What is left of an item, padded with silence: (base64, its bytes of audio, bytes of padding); empty if nothing."""
-        if not self.carried:
-            return "", 0, 0
-        audio, self.carried = self.carried, b""
-        padding = FRAME - len(audio)
-        return base64.b64encode(audio + SILENCE * padding).decode(), len(audio), padding
-
-    def drop(self) -> None:
-        """Forget what is carried: it was cleared."""
-        self.carried = b""
-
-
-def decoded_size(payload: str) -> int:
-    """Bytes that a base64 text stands for, without decoding it."""
-    padding = 2 if payload.endswith("==") else 1 if payload.endswith("=") else 0
-    return len(payload) // 4 * 3 - padding

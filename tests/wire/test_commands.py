@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from app.errors import PeerError
 from app.wire import realtime, twilio
+from app.wire.audio import Framer, encoded
 from app.wire.dialects import DIALECTS, FLAT, GA, Dialect
 
 
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (realtime.append_audio("//8="), {"type": "input_audio_buffer.append", "audio": "//8="}),
+        (realtime.append_audio(b'"//8="'), {"type": "input_audio_buffer.append", "audio": "//8="}),
         (
             realtime.update_session({"type": "realtime"}, "configure-1"),
             {"type": "session.update", "event_id": "configure-1", "session": {"type": "realtime"}},
@@ -58,8 +59,10 @@ def test_a_line_of_talk_is_typed_by_who_said_it_and_by_dialect(role: str, dialec
 @settings(deadline=None)
 @given(st.text(), st.binary(), st.sampled_from([GA, FLAT]))
 def test_no_text_breaks_out_of_a_command(text: str, audio: bytes, dialect: Dialect) -> None:
-    payload = b64encode(audio).decode()
-    assert json.loads(realtime.append_audio(payload)) == {"type": "input_audio_buffer.append", "audio": payload}
+    assert json.loads(realtime.append_audio(encoded(audio))) == {
+        "type": "input_audio_buffer.append",
+        "audio": b64encode(audio).decode(),
+    }
     assert json.loads(realtime.add_text("user", text, dialect))["item"]["content"][0]["text"] == text
     assert json.loads(realtime.answer_tool(text, text))["item"]["output"] == text
     assert json.loads(realtime.create_response(text, "x" + text))["response"] == {"instructions": "x" + text}
@@ -87,8 +90,11 @@ def test_what_a_phone_sends_as_audio_is_never_read_as_a_command(payload: str) ->
 @pytest.mark.parametrize("payload", HOSTILE)
 def test_what_a_model_sends_as_audio_is_never_read_as_a_message(payload: str) -> None:
     delta = payload + "A" * (640 - len(payload))
+    event = {"type": "response.output_audio.delta", "response_id": "r", "item_id": "i", "delta": delta}
     try:
-        sent, _ = twilio.Framer().push(delta)
+        audio = realtime.parse(json.dumps(event))
+        assert isinstance(audio, realtime.AudioDelta)
+        sent, _ = Framer().push(audio.delta)
         message = twilio.media("MZ1", sent)
     except PeerError:
         return

@@ -1,6 +1,7 @@
 """The realtime protocol's words: both spellings of every event mean the same, and no server can break the parser."""
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from app.core import events as ev
 from app.errors import PeerError
 from app.wire import realtime
+from app.wire.audio import encoded
 from app.wire.realtime import AudioDelta, SessionCreated, SessionUpdated
 
 HEAD = {"event_id": "event_1", "response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
@@ -35,7 +37,7 @@ def parse(kind: str, **fields: Any) -> realtime.Message | None:
 # --- both spellings ---------------------------------------------------------------------------------------------------
 
 RENAMED = [
-    ("response.audio.delta", "response.output_audio.delta", {"delta": "//8="}, AudioDelta("resp_1", "item_1", "//8=", 0)),
+    ("response.audio.delta", "response.output_audio.delta", {"delta": "//8="}, AudioDelta("resp_1", "item_1", b'"//8="', 0)),
     ("response.audio.done", "response.output_audio.done", {}, ev.AgentAudioEnded("resp_1", "item_1")),
     (
         "response.audio_transcript.delta",
@@ -78,6 +80,38 @@ def as_delta(message: realtime.Message | None) -> AudioDelta:
 def test_audio_without_a_content_index_belongs_to_the_first_part(kind: str) -> None:
     assert as_delta(parse(kind, response_id="r", item_id="i", delta="")).content_index == 0
     assert as_delta(parse(kind, response_id="r", item_id="i", delta="", content_index=2)).content_index == 2
+
+
+@settings(deadline=None)
+@given(
+    st.binary(max_size=400),
+    st.sampled_from(["response.audio.delta", "response.output_audio.delta"]),
+    st.permutations(["type", "event_id", "response_id", "item_id", "delta", "new"]),
+    st.booleans(),
+)
+def test_audio_is_the_same_however_its_event_is_written(
+    audio: bytes, kind: str, order: list[str], escaped: bool
+) -> None:
+    fields = {**HEAD, "type": kind, "delta": b64encode(audio).decode(), "new": 'audio.delta" ' + "é" * 150}
+    text = json.dumps({name: fields[name] for name in order}, indent=1, ensure_ascii=escaped)
+    if escaped:
+        text = text.replace("/", "\\/").replace("audio.", "\\u0061udio.")
+    for form in (text, text.encode()):
+        assert realtime.parse(form) == AudioDelta("resp_1", "item_1", encoded(audio))
+
+
+def test_an_event_that_only_mentions_audio_deltas_is_what_its_type_says() -> None:
+    said = parse("response.output_audio_transcript.delta", **{**HEAD, "item_id": 'audio.delta"', "delta": "Hi"})
+    assert said == ev.AgentSaid("resp_1", 'audio.delta"', "Hi")
+    text = b'{"x":"response.audio.delta","type":"response.audio.done","response_id":"r","item_id":"i"}'
+    assert realtime.parse(text) == ev.AgentAudioEnded("r", "i")
+
+
+@pytest.mark.parametrize("delta", ["A", "AAA", "éééé", "A" * 640 + "A", "A" * 640 + "AA"])
+def test_audio_that_is_no_base64_is_the_server_s_fault(delta: str) -> None:
+    for kind in ("response.audio.delta", "response.output_audio.delta"):
+        with pytest.raises(PeerError, match="base64"):
+            parse(kind, **{**HEAD, "delta": delta})
 
 
 # --- the caller's side ------------------------------------------------------------------------------------------------
