@@ -18,10 +18,13 @@ from hypercorn.config import Config
 from hypercorn.utils import LifespanFailureError
 
 from app.adapters.data_folder import Database, Running, running_file, write_private
+from app.adapters.link_check import check_core
 from app.adapters.migrate import migrate
 from app.errors import SetupError
 from app.main import House, create_app
 from app.settings import Settings
+from app.web.fast_door import BACKLOG, FastDoor
+from app.web.lent_server import LentServer, loop_factory
 
 log = structlog.get_logger()
 
@@ -34,42 +37,54 @@ LEAD_SECONDS = 5.0
 
 def run(settings: Settings, database: Database) -> None:
     """Answer calls until a signal. Raises SetupError."""
-    with _runner() as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(settings, database))
 
 
-def _runner() -> asyncio.Runner:
-    """uvloop where it is installed; the plain loop elsewhere."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.Runner()
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
-
-
 async def _serve(settings: Settings, database: Database) -> None:
+    """hypercorn runs the application, without a port; the fast door has the port, from when the application has started.
+
+    On the way out the door goes first: calls drain before hypercorn is told to stop, as that ends the house they live in.
+    """
+    check_core()
     await migrate(database.url)
     app: Any = create_app(settings, database.url)  # hypercorn's types know neither Starlette nor each other
-    stop = asyncio.Event()
+    stop, hurry, closing = asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_unhandled)
-    hurry = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _signalled, number, stop, hurry)
-
-    async def trigger() -> None:
-        tasks = [asyncio.create_task(_announce(settings, app.state)), asyncio.create_task(_keep(database))]
-        await stop.wait()
-        for task in tasks:
-            task.cancel()
-        await drain(app.state.house, hurry)
-
+    lent = LentServer()
+    web = asyncio.create_task(hypercorn_serve(app, config(lent.bind), shutdown_trigger=closing.wait), name="hypercorn")
     try:
-        await hypercorn_serve(app, _config(settings), shutdown_trigger=trigger)
-    except LifespanFailureError as failure:
-        raise SetupError(str(failure)) from failure
+        if await _first(lent.factory, web):
+            house: House = app.state.house
+            door = FastDoor(house.board, house.guard, settings.twilio_account_sid, lent.factory.result())
+            await door.open(settings.host, settings.port)
+            announce(settings, house)
+            keep = asyncio.create_task(_keep(database), name="database")
+            if not await _first(asyncio.create_task(stop.wait()), web):
+                hurry.set()  # the house is closed already
+            keep.cancel()
+            await drain(house, hurry)
+            await door.close()
     finally:
-        _forget(settings)
+        closing.set()
+        try:
+            await web
+        except LifespanFailureError as failure:
+            raise SetupError(str(failure)) from failure
+        finally:
+            lent.close()
+            _forget(settings)
+
+
+async def _first(event: asyncio.Future[Any], web: asyncio.Task[None]) -> bool:
+    """Wait for an event, or for the end of hypercorn if that comes first; whether it is the event that came."""
+    await asyncio.wait({event, web}, return_when=asyncio.FIRST_COMPLETED)
+    happened = event.done()
+    event.cancel()
+    return happened
 
 
 async def _keep(database: Database) -> None:
@@ -120,16 +135,9 @@ async def drain(house: House, hurry: asyncio.Event) -> None:
             await asyncio.wait_for(house.board.led_on(), LEAD_SECONDS)
 
 
-async def _announce(settings: Settings, state: object) -> None:
-    """Say that calls are answered once they are: on stderr, and in the data folder for the other commands."""
+def announce(settings: Settings, house: House) -> None:
+    """Say that calls are answered: on stderr, and in the data folder for the other commands."""
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
-    while True:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(host, settings.port)
-            writer.close()
-            break
-        await asyncio.sleep(0.01)
-    house: House = state.house  # type: ignore[attr-defined]
     database = str(house.engine.url.render_as_string(hide_password=False))
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
     running = Running(os.getpid(), url, settings.public_url, database, house.stand_in)
@@ -143,11 +151,11 @@ async def _announce(settings: Settings, state: object) -> None:
     print(f"Offhook answers on {url}. Try: ./offhook call booking", file=sys.stderr, flush=True)
 
 
-def _config(settings: Settings) -> Config:
+def config(bind: str) -> Config:
+    """hypercorn's settings. bind: as hypercorn has it, HOST:PORT or fd://N."""
     config = Config()
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    config.bind = [f"{host}:{settings.port}"]
-    config.backlog = 1024
+    config.bind = [bind]
+    config.backlog = BACKLOG
     config.graceful_timeout = 1.0
     config.websocket_max_message_size = (
         2 << 20

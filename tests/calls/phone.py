@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from http.client import HTTPResponse
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -110,19 +112,37 @@ class Phone:
 
 
 @asynccontextmanager
-async def phone(product: Product, url: str, signature: str | None = None) -> AsyncIterator[Phone]:
-    """The socket of a stream URL. signature: instead of the right one; empty: none. Raises InvalidStatus if refused."""
+async def phone(
+    product: Product, url: str, signature: str | None = None, *, late: bool = False
+) -> AsyncIterator[Phone]:
+    """The socket of a stream URL. signature: instead of the right one; empty: none. Raises InvalidStatus if refused.
+
+    late: on a connection that has had a request before, as proxies with pools make them.
+    """
     signature = sign(url, {}) if signature is None else signature
     headers = {"x-twilio-signature": signature} if signature else {}
     real = product.url.replace("http", "ws", 1) + url.removeprefix(SOCKETS)
+    used = await asyncio.to_thread(used_connection, product) if late else None
     async with connect(
-        real, additional_headers=headers, compression=None, proxy=None, ping_interval=None, close_timeout=2
-    ) as socket:
-        end = Phone(socket)
+        real, sock=used, additional_headers=headers, compression=None, proxy=None, ping_interval=None, close_timeout=2
+    ) as connection:
+        end = Phone(connection)
         try:
             yield end
         finally:
             await end.hush()
+
+
+def used_connection(product: Product) -> socket.socket:
+    """A connection that has had its first answer already."""
+    connection = socket.create_connection(("127.0.0.1", int(product.url.rpartition(":")[2])), PATIENCE)
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    assert not answer.will_close
+    answer.close()
+    return connection
 
 
 async def refused(product: Product, url: str, signature: str | None = None) -> int:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
@@ -22,6 +22,7 @@ from app.sim.carrier_call import CarrierCall
 from app.sim.model import ModelServer
 from app.sim.model_session import Session
 from app.sim.rehearsal import Target
+from tests.calls.asgi_server import asgi_server
 from tests.calls.foreign import ACCOUNT, TOKEN, sign
 from tests.calls.line import Line
 
@@ -68,8 +69,9 @@ class Product:
         return await self.carrier.dial(from_number=number or new_number(), to_number=OURS, line=line, **options)
 
     def sessions_of(self, number: str) -> list[Session]:
-        """The model's sessions for one caller."""
-        return [session for session in self.model.sessions if number in session.settings.instructions]
+        """The model's sessions for one caller, in the order in which they were begun; their links may have waited before."""
+        found = [session for session in self.model.sessions if number in session.settings.instructions]
+        return sorted(found, key=lambda session: session.adopted_at)
 
     async def ask(
         self,
@@ -131,11 +133,17 @@ class Product:
 
 @asynccontextmanager
 async def product(
-    *, dialect: Any = "ga", model: ModelServer | None = None, model_url: str = "", **environment: str
+    *,
+    dialect: Any = "ga",
+    model: ModelServer | None = None,
+    model_url: str = "",
+    door: Literal["fast", "asgi"] = "fast",
+    **environment: str,
 ) -> AsyncIterator[Product]:
     """A server with its stand-ins; whatever happened to it, its log must be without a traceback at the end.
 
-    model: a server of ours that is not started yet. model_url: instead of a model of ours.
+    model: a server of ours that is not started yet. model_url: instead of a model of ours. door: `asgi` is the app under
+    hypercorn alone, without the fast door.
     """
     async with AsyncExitStack() as stack:
         model = model or ModelServer(dialect=dialect)
@@ -158,7 +166,8 @@ async def product(
             "OPERATOR_PASSWORD": PASSWORD,
             **environment,
         }
-        running, data = await stack.enter_async_context(started_server(quiet=True, folder=None, **variables))
+        server = started_server(quiet=True, folder=None, **variables) if door == "fast" else asgi_server(**variables)
+        running, data = await stack.enter_async_context(server)
         stack.push_async_callback(carrier.close)
         engine = make_engine(running.database_url)
         stack.push_async_callback(engine.dispose)

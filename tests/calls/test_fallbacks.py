@@ -39,7 +39,7 @@ async def _falls_back(house: Product, number: str, *, person: bool = True) -> by
 async def test_a_model_that_does_not_serve_leads_every_caller_to_a_person() -> None:
     """Wrong key, then silence, then nobody there at all: one server lives through all of it."""
     model = ModelServer()
-    async with product(model=model, FIRST_AUDIO_SECONDS=SECONDS) as house:
+    async with product(model=model, FIRST_AUDIO_SECONDS=SECONDS, SPARE_LINKS="0") as house:
         model.faults = Faults(refuse_key=True)
         await _falls_back(house, new_number())
         model.faults = Faults(hang=True)

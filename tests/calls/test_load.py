@@ -1,11 +1,13 @@
 """A hundred calls at once, between a carrier and a model that are not ours: nothing lost, nothing out of order, nothing mixed."""
 
 import asyncio
+from functools import partial
 
 import httpx
 import pytest
 
 from app.commands.call import started_server
+from tests.calls.asgi_server import asgi_server
 from tests.calls.foreign import REPLY_FRAMES, TOKEN, ForeignCall, ForeignModel
 
 PUBLIC = "https://bench.example"
@@ -13,13 +15,15 @@ CALLS = 100
 FRAMES = 250
 
 
-@pytest.mark.parametrize("dialect", ["ga", "flat"])
-async def test_a_hundred_calls_lose_and_mix_nothing(dialect: str) -> None:
+@pytest.mark.parametrize(("dialect", "door"), [("ga", "fast"), ("flat", "asgi")])
+async def test_a_hundred_calls_lose_and_mix_nothing(dialect: str, door: str) -> None:
     model = ForeignModel(dialect)
     url = await model.start()
     try:
         async with (
-            started_server(quiet=True, REALTIME_URL=url, TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC) as (running, _),
+            (asgi_server if door == "asgi" else partial(started_server, quiet=True))(
+                REALTIME_URL=url, TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC
+            ) as (running, _),
             httpx.AsyncClient(trust_env=False) as http,
         ):
             calls = [ForeignCall(http, running.url, PUBLIC, who) for who in range(1, CALLS + 1)]

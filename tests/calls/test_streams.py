@@ -74,7 +74,7 @@ async def test_a_caller_whose_starts_never_fit_reaches_a_person(house: Product) 
     assert sum(line.heard_on) == 0
 
 
-async def test_a_bare_stream_is_answered_cold_and_only_once(house: Product) -> None:
+async def test_a_bare_stream_is_answered_on_a_spare_link_and_only_once(house: Product) -> None:
     call_sid, number = new_call_sid(), new_number()
     parameters = {"From": number, "To": "+14155550199"}
     async with phone(house, BARE) as end, phone(house, BARE) as second, phone(house, BARE) as foreign:
@@ -89,7 +89,7 @@ async def test_a_bare_stream_is_answered_cold_and_only_once(house: Product) -> N
     await house.closed(call_sid)
     row = await house.store.call(call_sid)
     assert row is not None
-    assert (row.from_number, row.greeting_path) == (number, "cold")
+    assert (row.from_number, row.greeting_path) == (number, "spare")
     assert len(house.sessions_of(number)) == 1
     await house.over(call_sid)
     async with phone(house, BARE) as late:
