@@ -37,6 +37,7 @@ FLOORS: dict[str, int] = {
     "app.tools": 1,
     "app.mode": 1,
     "app.prompts": 1,
+    "app.tokens": 1,
     # 0 words: names; libraries only, but for each other
     "app.core.events": 0,
     "app.core.effects": 0,

@@ -1,0 +1,185 @@
+"""The bench as a whole, on small loads: what is skipped, what a whole small run gives, what the command refuses."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import cli
+from app.errors import SetupError
+from bench import quick, subjects
+from bench.measuring import Measured, Trial, measure
+from bench.parts import CELLS, PARTS, carried
+from bench.quick import Pair
+from bench.running import Bench, Wanted
+from bench.subjects import SUBJECTS, running
+from bench.surroundings import PYTHON, Site, site
+from tests.bench.bench_parts import SCRIPTED
+
+
+@pytest.fixture
+def lonely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without a compiler, and with a cache of its own."""
+    monkeypatch.setenv("CXX", "/no/such/cxx")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def scripted(here: Site, folder: Path) -> None:
+    (folder / "none.jsonl").write_text("")
+    here.load([sys.executable, str(SCRIPTED), str(folder / "none.jsonl")])
+
+
+def test_what_cannot_be_built_or_installed_is_skipped_by_name(lonely: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> list[str]:
+        raise SetupError(f"{name} has no wheel for this machine")
+
+    monkeypatch.setattr("bench.packages.peer", refuse)
+    with site() as here:
+        scripted(here, lonely)
+        bench = Bench(here, here.load(), Wanted(("cpu",), ("floor", "sample", "echo")))
+        assert [subject.name for subject in bench.prepare()] == ["echo"]
+        book = bench.book
+    assert list(book.skipped) == ["floor", "sample"]
+    assert "no wheel for this machine" in book.skipped["sample"]
+    assert book.rows == []
+
+
+def test_without_a_compiler_the_load_is_python_and_says_so(lonely: Path) -> None:
+    with site() as here:
+        load = here.load()
+        assert load.model_port > 0
+        assert here.load_kind == "Python"
+        assert "a plain Python load takes its place" in here.skipped["native load"]
+        folder = here.folder
+    assert not folder.exists()
+    assert not load.child.alive
+
+
+def test_a_whole_small_run_carries_every_stamped_frame_both_ways(lonely: Path) -> None:
+    """The Python load through the bare relay: two programs of ours and their language, over real sockets."""
+    trial = Trial("small", SMALL, pacing_us=1e9)
+    with site() as here:
+        load = here.load()
+        with running(SUBJECTS["echo"], [*PYTHON, "bench.echo"], here) as target:
+            measured = measure(load, "echo", target, trial, thrown=[])
+            again = measure(load, "echo", target, trial, thrown=[])
+    for one in (measured, again):
+        assert (one.result.connected, one.result.failed, one.result.protocol_errors) == (4, 0, [])
+        assert carried_all(one)
+        assert one.result.up.received == one.result.up.sent >= 20
+        assert one.result.messages.down >= 4
+        assert one.result.down.received == one.result.down.sent >= 20
+        assert 0 < one.result.up.p50_us <= one.result.up.p99_us <= one.result.up.max_us
+        assert one.cpu_s > 0
+
+
+SMALL: dict[str, str | int | float] = {
+    "scenario": "steady", "calls": 4, "ramp_per_s": 50, "warmup_s": 0.3, "window_s": 1,
+    "every_ms": 800, "reply_ms": 400, "delta_ms": 100, "delta_gap_ms": 20,
+}  # fmt: skip
+
+
+def carried_all(measured: Measured) -> bool:
+    return not any(
+        getattr(way, fault)
+        for way in (measured.result.up, measured.result.down)
+        for fault in ("lost", "reordered", "duplicated", "crosstalk")
+    )
+
+
+def test_the_python_load_refuses_what_it_cannot_play(lonely: Path) -> None:
+    from bench.load import NotMeasured
+
+    with site() as here:
+        load = here.load()
+        with pytest.raises(NotMeasured, match="plays scenario=steady"):
+            load.run({"scenario": "greeting", "stream": "ws://127.0.0.1:9"})
+        with pytest.raises(NotMeasured, match="expected webhook= or stream="):
+            load.run({"scenario": "steady"})
+        with pytest.raises(NotMeasured, match="no call got through"):
+            load.run({"scenario": "steady", "calls": 1, "stream": "ws://127.0.0.1:9/"})
+
+
+def test_no_setting_of_the_operator_s_reaches_a_bench(lonely: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Site, "database_url", lambda self: "postgresql://nowhere/x")
+    with site() as here:
+        scripted(here, lonely)
+        environment = subjects._environment(here, 8123, "token", lonely)
+    from app.settings import ENVIRONMENT
+
+    assert set(ENVIRONMENT) <= set(environment)
+    assert environment["OPENAI_API_KEY"] == environment["PUBLIC_URL"] == ""
+    assert environment["REALTIME_URL"] == "ws://127.0.0.1:4711/v1/realtime"
+
+
+def test_every_part_has_cells_or_a_way_of_its_own() -> None:
+    assert set(PARTS) - {cell.part for cell in CELLS} == {"ladder", "startup", "soak"}
+    assert {cell.part for cell in CELLS} <= set(PARTS)
+    trials: dict[str, Any] = {}
+    for cell in CELLS:  # two cells of one trial share its run
+        assert trials.setdefault(cell.trial.name, cell.trial) == cell.trial
+
+
+def test_a_rung_fails_by_one_lost_frame_or_by_its_lateness() -> None:
+    from bench.load import Result, Way
+    from bench.usage import Usage
+
+    nothing = Usage(0, 0, 0, 0, 0)
+
+    def rung(**more: Any) -> Measured:
+        return Measured(Result("steady", 10, **{"connected": 10, **more}), nothing, nothing, nothing)
+
+    assert carried(rung())
+    assert not carried(rung(up=Way(lost=1)))
+    assert not carried(rung(down=Way(crosstalk=1)))
+    assert not carried(rung(down=Way(p99_us=20_000)))
+    assert not carried(rung(connected=9))
+
+
+def test_quick_passes_only_a_ratio_that_was_measured_and_is_under_the_ceiling() -> None:
+    ceiling = quick.CEILINGS["floor"]
+    under = quick.Quick([Pair(ceiling - 0.1, True)] * 3, "floor", "")
+    over = quick.Quick([Pair(ceiling + 0.1, True)] * 3, "floor", "")
+    none = quick.Quick([], "floor", "the load lagged")
+    assert [one.passed for one in (under, over, none)] == [True, False, False]
+    assert "NOT under the ceiling" in str(over)
+    assert str(none) == "not measured: the load lagged"
+
+
+def test_quick_judges_by_quiet_rounds_where_there_are_enough_and_says_if_not() -> None:
+    busy, quiet = Pair(1.0, False), Pair(9.0, True)
+    enough = quick.Quick([busy, quiet, busy, quiet], "floor", "")
+    assert not enough.passed
+    assert "busy" not in str(enough)
+    too_few = quick.Quick([busy, quiet, busy], "floor", "")
+    assert too_few.passed
+    assert "The machine was busy" in str(too_few)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--part", "cpu,speed"], r"--part: expected some of cpu, .*; got 'speed'"),
+        (["--subject", "slow"], r"--subject: expected some of fast, .*; got 'slow'"),
+        (["--rounds", "0"], "--rounds: expected 1 or more, got 0"),
+        (["--minutes", "-1"], "--minutes: expected the length of a soak, got -1"),
+        (["--part", "soak"], "--part soak: expected --minutes with it"),
+        (["--quick", "--part", "cpu"], "--quick measures one thing"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", *words]) == 1
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_help_has_an_example_and_list_all_names(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["bench", "--help"])
+    assert end.value.code == 0
+    assert "example: ./offhook bench" in capsys.readouterr().out
+    assert cli.main(["bench", "--list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in (*PARTS, *SUBJECTS))

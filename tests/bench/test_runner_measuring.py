@@ -1,0 +1,78 @@
+"""A run counts only if the load kept pace; what it does not give is never a figure."""
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import SetupError
+from bench.load import NotMeasured, Own, Result, lagged
+from bench.measuring import Thrown, Trial, measure
+from bench.parts import CPU, us_per_message
+from bench.usage import Usage
+from tests.bench.bench_parts import BUSY, GOOD, LATE, Idler, scripted, told
+
+STEADY = Trial("steady 10", {"scenario": "steady", "calls": 10})
+
+
+def test_a_run_gives_the_relay_s_cpu_in_the_window_alone(tmp_path: Path) -> None:
+    with scripted(tmp_path, [GOOD]) as load:
+        measured = measure(load, "idler", Idler(), STEADY, thrown=[])
+    assert measured.cpu_s == 1  # looked at three times: before the first call, at the window's start and at its end
+    assert measured.before.cpu_s == 1
+    assert us_per_message(measured) == 1000  # a second for a thousand messages
+    assert told(tmp_path) == ["run scenario=steady calls=10 webhook=nowhere"]
+
+
+def test_a_run_in_which_the_load_lagged_is_thrown_away_and_repeated(tmp_path: Path) -> None:
+    thrown: list[Thrown] = []
+    with scripted(tmp_path, [LATE, BUSY, GOOD]) as load:
+        measured = measure(load, "idler", Idler(), STEADY, thrown=thrown)
+    assert measured.tries == 3
+    assert [(one.subject, one.trial) for one in thrown] == [("idler", "steady 10")] * 2
+    assert "9.0 ms late" in thrown[0].why
+    assert "95%" in thrown[1].why
+
+
+def test_a_load_that_lags_three_times_measures_nothing(tmp_path: Path) -> None:
+    with scripted(tmp_path, [LATE, LATE, LATE, GOOD]) as load:
+        with pytest.raises(NotMeasured, match=r"the load lagged: .* late.*, 3 times"):
+            measure(load, "idler", Idler(), STEADY, thrown=[])
+        assert len(told(tmp_path)) == 3
+
+
+def test_what_helps_the_load_counts_as_its_own() -> None:
+    result = Result("steady", 10, window_s=1, load=Own(cpu_share=0.5, pacing_p99_us=10))
+    assert lagged(result) == ""
+    assert "90%" in lagged(result, others_share=0.4)
+
+
+def test_helpers_are_looked_at_in_the_window(tmp_path: Path) -> None:
+    seconds = iter((1.0, 1.9))
+    with scripted(tmp_path, [GOOD]) as load, pytest.raises(NotMeasured, match="110%"):
+        measure(load, "i", Idler(), STEADY, thrown=[], helpers=lambda: Usage(next(seconds), 0, 0, 0, 1), tries=1)
+
+
+def test_a_run_that_cannot_start_says_why(tmp_path: Path) -> None:
+    failed = {"event": "failed", "why": "the webhook answered 403"}
+    with scripted(tmp_path, [failed]) as load, pytest.raises(NotMeasured, match="answered 403"):
+        measure(load, "idler", Idler(), STEADY, thrown=[])
+
+
+def test_a_run_without_a_single_call_is_no_measurement(tmp_path: Path) -> None:
+    nobody = GOOD | {"connected": 0, "protocol_errors": ["no upgrade: 404"]}
+    with scripted(tmp_path, [nobody]) as load, pytest.raises(NotMeasured, match="no call got through: no upgrade: 404"):
+        measure(load, "idler", Idler(), STEADY, thrown=[])
+
+
+def test_a_load_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
+    with (
+        scripted(tmp_path, [{"dies": True}]) as load,
+        pytest.raises(SetupError, match=r"ended with 3.*out of its mind"),
+    ):
+        measure(load, "idler", Idler(), STEADY, thrown=[])
+
+
+def test_a_window_without_messages_gives_no_cpu_by_message(tmp_path: Path) -> None:
+    with scripted(tmp_path, [GOOD | {"messages": {"up": 0, "down": 0}}]) as load:
+        measured = measure(load, "idler", Idler(), STEADY, thrown=[])
+    assert CPU[0].read(measured) is None
