@@ -11,19 +11,24 @@ A tool never touches the telephone, never blocks audio, and always has a deadlin
 tells the model what to do instead, and never returns "done" for what was not done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from typing import Any, Literal, Protocol, get_type_hints, overload
 
 import msgspec
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.errors import BackendDown, BusinessError, NotFound, SlotTaken, ToolError
+from app.flows import Digits, Flow, Go, State
 from app.office import Desk, Office
 from app.tools import Tool, about
 
 __all__ = [
-    "BackendDown", "Booking", "BusinessError", "CallContext", "Desk", "Effort", "EndCall", "Mode", "NoiseReduction", "NotFound",
-    "Office", "SemanticVad", "ServerVad", "SlotTaken", "Store", "Tool", "ToolError", "Transfer", "TurnDetection", "about", "tool",
+    "BackendDown", "Booking", "BusinessError", "CallContext", "Desk", "Digits", "Disclosure", "Effort", "EndCall", "Flow", "Go",
+    "Mode", "NoiseReduction", "NotFound", "Office", "SemanticVad", "ServerVad", "SlotTaken", "State", "Store", "Tool", "ToolError",
+    "Transfer", "TurnDetection", "about", "tool",
 ]  # fmt: skip
 
 
@@ -34,6 +39,12 @@ class Transfer(msgspec.Struct, frozen=True):
     reason: str
     outcome: dict[str, Any] = {}
     """Fields of the mode's outcome that hold once the person has answered, and not before."""
+    warm: bool | None = None
+    """The person hears a whisper and accepts by key first; None: as the desk is set."""
+    caller_name: str = ""
+    """For the whisper: who is calling, if it is known."""
+    promised: str = ""
+    """For the whisper: what the caller was promised."""
 
 
 class EndCall(msgspec.Struct, frozen=True):
@@ -89,6 +100,14 @@ class CallContext(msgspec.Struct):
     """The idempotency key for `store`: the same for the same tool and arguments until that was done once, another after."""
     outcome: dict[str, Any]
     """Fields of the mode's outcome, as tools learn them; checked against `Mode.outcome` when the call ends."""
+    open_now: bool
+    """Whether the office is open."""
+    caller_turns: int
+    """How often the caller has spoken or pressed keys so far."""
+    text: Callable[[str], Awaitable[None]]
+    """Sends an SMS to the caller, and to nobody else. Raises ToolError when the number is withheld, or no SMS can be sent."""
+    session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
+    """One transaction on the house's database, for a mode with tables of its own: committed at its end, rolled back by an error."""
 
 
 class SemanticVad(msgspec.Struct, frozen=True):
@@ -118,6 +137,19 @@ Effort = Literal["", "minimal", "low", "medium", "high", "xhigh"]
 NoiseReduction = Literal["none", "near_field", "far_field"]
 
 
+class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller is told before anything else, and how."""
+
+    ai: bool = True
+    """That they talk to a computer."""
+    recording: bool = False
+    """That the call is recorded."""
+    before_stream: bool = False
+    """Said by the carrier before the talk begins; else they are the greeting's first words."""
+    when: Literal["always", "auto", "never"] = "always"
+    """auto: to callers from states in which all parties must agree, and to those whose state is unknown."""
+
+
 class Mode(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of call goes. Everything wrong with any mode is reported at start-up."""
 
@@ -142,6 +174,10 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True):
     """The server's filter on the caller's audio, before turn detection: near_field for handsets, far_field for speakerphones."""
     outcome: type[msgspec.Struct] | None = None
     """Type of what comes of a call; a tool fills `CallContext.outcome` field by field."""
+    flow: Flow | None = None
+    """States that the machine drives the talk through; None: one talk with all tools."""
+    disclosure: Disclosure = Disclosure(when="never")
+    """What is announced, to whom."""
     max_prompt_tokens: int = 1500
     """A longer prompt is refused at start-up. 478 is the reference prompt's size; `./offhook show` warns above it."""
 
@@ -149,18 +185,46 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True):
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
 @overload
-def tool(*, deadline_seconds: float = 3.0, filler: str = "") -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
-    function: Callable[..., Any] | None = None, /, *, deadline_seconds: float = 3.0, filler: str = ""
+    *,
+    deadline_seconds: float | None = None,
+    answer_bytes: int = 2000,
+    filler: str = "",
+    filler_after_ms: int = 700,
+    background: bool = False,
+    writes: bool = False,
+) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    deadline_seconds: float | None = None,
+    answer_bytes: int = 2000,
+    filler: str = "",
+    filler_after_ms: int = 700,
+    background: bool = False,
+    writes: bool = False,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of an async function, with or without arguments: `@tool` or `@tool(deadline_seconds=5)`.
 
-    deadline_seconds: past it the model is told that there is no answer. filler: a sentence for the model to say before it
-    calls the tool, so that the caller is not left in silence.
+    deadline_seconds: past it the model is told that there is no answer; 3, or 60 in the background, if not given.
+    answer_bytes: a longer answer is refused. filler: a sentence that is spoken only if there is no answer after
+    `filler_after_ms`, and never over other speech. background: the talk goes on meanwhile, and the answer comes in when it is
+    ready. writes: it changes something; the caller is asked first, and doing it twice by the same `CallContext.key` is doing it once.
     """
 
     def make(function: Callable[..., Any]) -> Tool:
         hints = get_type_hints(function, include_extras=True)
-        return Tool.of(function, hints, CallContext, deadline_seconds=deadline_seconds, filler=filler)
+        return Tool.of(
+            function,
+            hints,
+            CallContext,
+            deadline_seconds=deadline_seconds if deadline_seconds is not None else 60.0 if background else 3.0,
+            answer_bytes=answer_bytes,
+            filler=filler,
+            filler_after_ms=filler_after_ms,
+            background=background,
+            writes=writes,
+        )
 
     return make if function is None else make(function)

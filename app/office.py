@@ -25,6 +25,10 @@ class Desk(msgspec.Struct, frozen=True):
     name: str
     about: str
     number: str
+    hours: dict[str, Hours] | None = None
+    """By weekday, as the office's; None: whenever the office is open, or always if it has no hours."""
+    warm: bool = False
+    """The person hears who calls and why, and accepts by key, before the caller is joined."""
 
 
 class Office(msgspec.Struct, frozen=True):

@@ -22,7 +22,15 @@ class Tool(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
     """JSON Schema of the arguments: an object that refuses unknown keys."""
     deadline_seconds: float
+    answer_bytes: int
+    """A longer answer is refused: the model reads all of it before it can speak."""
     filler: str
+    """Spoken if there is no answer after `filler_after_ms`."""
+    filler_after_ms: int
+    background: bool
+    """The talk goes on while it runs."""
+    writes: bool
+    """It changes something, so the caller is asked first."""
     function: Callable[..., Any]
     arguments_type: type[msgspec.Struct]
     context_name: str | None
@@ -35,7 +43,11 @@ class Tool(msgspec.Struct, frozen=True):
         context_type: type,
         *,
         deadline_seconds: float,
+        answer_bytes: int,
         filler: str,
+        filler_after_ms: int,
+        background: bool,
+        writes: bool,
     ) -> "Tool":
         """Read a function's signature. Raises TypeError naming what cannot be a tool."""
         where = f"tool {function.__name__!r}"
@@ -65,7 +77,11 @@ class Tool(msgspec.Struct, frozen=True):
             description=description,
             parameters=_object_schema(arguments_type, where),
             deadline_seconds=deadline_seconds,
+            answer_bytes=answer_bytes,
             filler=filler,
+            filler_after_ms=filler_after_ms,
+            background=background,
+            writes=writes,
             function=function,
             arguments_type=arguments_type,
             context_name=context_name,
@@ -89,11 +105,10 @@ class Tool(msgspec.Struct, frozen=True):
 
     def wire(self) -> dict[str, Any]:
         """The tool as a session's configuration lists it: flat, the same in every dialect."""
-        say_first = f' Before you call it, say: "{self.filler}"' if self.filler else ""
         return {
             "type": "function",
             "name": self.name,
-            "description": self.description + say_first,
+            "description": self.description,
             "parameters": self.parameters,
         }
 

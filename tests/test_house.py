@@ -27,6 +27,8 @@ FLOORS: dict[str, int] = {
     "app.toolbox": 4,
     "app.switchboard": 4,
     "app.live_call": 4,
+    "app.transfers": 4,
+    "app.texting": 4,
     "app.raw_events": 4,
     # 3 hands: the network and Postgres
     "app.adapters": 3,
@@ -36,6 +38,10 @@ FLOORS: dict[str, int] = {
     "app.wire": 1,
     "app.tools": 1,
     "app.mode": 1,
+    "app.flows": 1,
+    "app.captures": 1,
+    "app.consent": 1,
+    "app.keypad": 1,
     "app.prompts": 1,
     "app.tokens": 1,
     # 0 words: names; libraries only, but for each other
