@@ -34,6 +34,8 @@ class Go(msgspec.Struct, frozen=True, kw_only=True):
     """The caller takes back what was settled."""
     failures: int = 0
     """So many failures in this state: a wrong key, an unclear wish, a refused tool, silence."""
+    outcome: dict[str, Any] = {}
+    """On a way to a person: fields of the mode's outcome that hold once the person has answered."""
 
 
 class Digits(msgspec.Struct, frozen=True, kw_only=True):
