@@ -8,7 +8,9 @@ OffhookError
 ├── HouseError           our bug
 │   └── WrongPhase       the call machine was asked for a move that its table does not have
 ├── SetupError           the operator has to change something: settings, modes, a port, a database
+├── AskedWrongly         the operator asked a page for what it cannot look for
 ├── ToolError            for the model to read: a tool did not do it, and what to do instead
+│   └── AskFirst         nothing is wrong: the caller is to be asked before it runs
 └── BusinessError        the booking and look-up backend did not do it
     ├── SlotTaken        somebody else has that time
     ├── NotFound         there is no such booking
@@ -51,8 +53,16 @@ class SetupError(OffhookError):
     """The configuration cannot be used as it is."""
 
 
+class AskedWrongly(OffhookError):
+    """What was asked for cannot be looked for as it is written."""
+
+
 class ToolError(OffhookError):
     """The tool could not do it; the text tells the model what to do instead."""
+
+
+class AskFirst(ToolError):
+    """The caller has to be asked before this is done; ask them, and call again once they have agreed."""
 
 
 class BusinessError(OffhookError):

@@ -6,7 +6,12 @@ from typing import Any
 
 import msgspec
 
+from app.captures.arguments import Wanted, wanted
 from app.errors import ToolError
+
+ARGUMENTS_CHARACTERS = 16_000
+"""Nobody says more in one breath: a model that writes more has lost itself."""
+REASON_CHARACTERS = 300
 
 
 def about(text: str, **limits: Any) -> msgspec.Meta:
@@ -34,6 +39,8 @@ class Tool(msgspec.Struct, frozen=True):
     function: Callable[..., Any]
     arguments_type: type[msgspec.Struct]
     context_name: str | None
+    captures: dict[str, Wanted] = {}
+    """Arguments that the call's `CaptureLedger` has to settle before the function can take them."""
 
     @classmethod
     def of(
@@ -51,6 +58,13 @@ class Tool(msgspec.Struct, frozen=True):
     ) -> "Tool":
         """Read a function's signature. Raises TypeError naming what cannot be a tool."""
         where = f"tool {function.__name__!r}"
+        for name, value in (("deadline_seconds", deadline_seconds), ("answer_bytes", answer_bytes)):
+            if not value > 0:
+                raise TypeError(f"{where}: expected {name} above 0, got {value}")
+        if filler_after_ms < 0:
+            raise TypeError(f"{where}: expected filler_after_ms of 0 or more, got {filler_after_ms}")
+        if background and filler:
+            raise TypeError(f"{where}: a background tool has no filler: the talk goes on while it runs")
         if not inspect.iscoroutinefunction(function):
             raise TypeError(f"{where}: expected an async function (async def)")
         description = inspect.cleandoc(function.__doc__ or "")
@@ -58,6 +72,7 @@ class Tool(msgspec.Struct, frozen=True):
             raise TypeError(f"{where}: expected a docstring; it is what the model reads")
         fields: list[Any] = []
         context_name = None
+        captures: dict[str, Wanted] = {}
         for parameter in inspect.signature(function).parameters.values():
             hint = hints.get(parameter.name)
             if hint is context_type:
@@ -67,6 +82,9 @@ class Tool(msgspec.Struct, frozen=True):
                 raise TypeError(f"{where}: argument {parameter.name!r} has no type")
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
                 raise TypeError(f"{where}: argument {parameter.name!r} must have a name of its own")
+            if captured := wanted(hint, f"{where}: argument {parameter.name!r}", parameter.default):
+                captures[parameter.name] = captured
+                hint = captured.wire
             if parameter.default is parameter.empty:
                 fields.append((parameter.name, hint))
             else:
@@ -85,16 +103,23 @@ class Tool(msgspec.Struct, frozen=True):
             function=function,
             arguments_type=arguments_type,
             context_name=context_name,
+            captures=captures,
         )
 
     def check(self, arguments: str) -> dict[str, Any]:
         """Arguments as the model sent them (JSON text) to what the function takes. Raises ToolError for the model."""
+        if len(arguments) > ARGUMENTS_CHARACTERS:
+            raise ToolError(
+                f"The arguments for {self.name} are too long: {len(arguments)} characters, at most {ARGUMENTS_CHARACTERS} are "
+                "taken. Say it in fewer words and call it again."
+            )
         try:
             values = msgspec.json.decode(arguments or "{}", type=self.arguments_type)
         except msgspec.ValidationError as wrong:
-            raise ToolError(f"Wrong arguments for {self.name}: {wrong}. Correct them and call it again.") from wrong
+            why = _brief(wrong)
+            raise ToolError(f"Wrong arguments for {self.name}: {why}. Correct them and call it again.") from wrong
         except (msgspec.DecodeError, UnicodeError, RecursionError) as wrong:
-            raise ToolError(f"The arguments for {self.name} are not JSON: {wrong}. Call it again.") from wrong
+            raise ToolError(f"The arguments for {self.name} are not JSON: {_brief(wrong)}. Call it again.") from wrong
         return {name: getattr(values, name) for name in self.arguments_type.__struct_fields__}
 
     async def call(self, values: dict[str, Any], context: Any) -> Any:
@@ -111,6 +136,12 @@ class Tool(msgspec.Struct, frozen=True):
             "description": self.description,
             "parameters": self.parameters,
         }
+
+
+def _brief(wrong: Exception) -> str:
+    """An error that may quote what the model wrote, short enough to be read."""
+    words = str(wrong)
+    return words if len(words) <= REASON_CHARACTERS else f"{words[:REASON_CHARACTERS]}..."
 
 
 def _object_schema(arguments_type: type[msgspec.Struct], where: str) -> dict[str, Any]:

@@ -75,15 +75,23 @@ class AnswerTool(Effect, frozen=True):
 
 
 class RequestResponse(Effect, frozen=True):
-    """Ask for a response; sent only when none is running. `event_id` comes back if the server refuses it."""
+    """Ask for a response; sent only when none is running. `event_id` comes back if the server refuses it.
+
+    reads: it says exactly this sentence, apart from the talk's instructions and tools; empty: it goes on with the talk.
+    """
 
     event_id: str
+    reads: str = ""
 
 
 class OfferTools(Effect, frozen=True):
-    """Offer the full tool set and, if the server takes it, the turn detection of all turns after the first."""
+    """Offer tools and, with `detection`, the turn detection of all turns after the first.
+
+    tools: as a session's configuration lists them, for a state of a flow; None: all of the mode's.
+    """
 
     detection: bool = True
+    tools: tuple[dict[str, Any], ...] | None = None
 
 
 class CloseModel(Effect, frozen=True):
@@ -107,6 +115,10 @@ class PutThrough(Effect, frozen=True):
     to: str
     reason: str
     outcome: dict[str, Any] = {}
+    warm: bool | None = None
+    """Whether the person hears a whisper and accepts by key; None: as the desk is set."""
+    caller_name: str = ""
+    promised: str = ""
 
 
 class HangUp(Effect, frozen=True):

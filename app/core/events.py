@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+ToolStatus = Literal["ok", "refused", "error", "late", "working"]
+
 
 class Event(msgspec.Struct, frozen=True):
     """Anything that `CallMachine.receive` takes."""
@@ -152,18 +154,51 @@ class ToolReturned(Event, frozen=True, kw_only=True):
 
     call_id: str
     output: str
-    status: Literal["ok", "refused", "error", "late"]
+    status: ToolStatus
+    """`working`: it goes on behind the talk, and ToolFinished comes later."""
+    asks: bool = False
+    """Refused only until the caller has been asked: nothing went wrong."""
     ms: int
     transfer_to: str = ""
     """A desk, if the tool asked for the caller to be put through."""
     transfer_outcome: dict[str, Any] = {}
     """Fields of the outcome that hold once the person has answered."""
+    transfer_warm: bool | None = None
+    transfer_caller: str = ""
+    transfer_promised: str = ""
     ends_call: bool = False
     reason: str = ""
 
 
+class ToolSlow(Event, frozen=True, kw_only=True):
+    """A tool has not come back yet, and has a sentence for that. after_ms: so much silence before it is said."""
+
+    call_id: str
+    sentence: str
+    after_ms: int
+
+
+class ToolFinished(Event, frozen=True, kw_only=True):
+    """What went on behind the talk has come to its end; on any stream of the call, or after the last."""
+
+    call_id: str
+    output: str
+    status: ToolStatus
+    ms: int
+
+
 class TimePassed(Event, frozen=True):
     """The machine's own deadline came."""
+
+
+class OperatorHungUp(Event, frozen=True):
+    """An operator ends the call, now."""
+
+
+class OperatorPutThrough(Event, frozen=True):
+    """An operator has the caller put through to a desk, which can be reached."""
+
+    desk: str
 
 
 class HouseCloses(Event, frozen=True):

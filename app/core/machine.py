@@ -16,7 +16,8 @@ and `speaking` for each frame, and adds what it sent to `playback`.
 Barge-in is one move: everything unheard is cleared, each item that was cut is truncated to what was heard, items of which
 nothing was heard are deleted, and late audio of those responses is dropped by `speaking`. It holds after response.done too:
 the model is long finished when the caller interrupts. The server cancels the running response by itself (`server_interrupts`).
-How it leaves, by one door, is `Stage`'s.
+How it leaves, by one door, is `Stage`'s; keys, and the mode's flow if it has one, are `Guided`'s; tools
+are `ToolStage`'s.
 """
 
 from app.core import effects as do
@@ -32,21 +33,29 @@ from app.core.phases import (
     STILL_THERE,
     Phase,
 )
-from app.core.stage import Stage
 from app.core.timers import Timer
+from app.core.tool_stage import ToolStage
 
 IMPATIENCE: tuple[Timer, ...] = ("moment", "first_audio", "dormant", "answer", "stall")
 """What nobody waits for while the caller speaks."""
 
 
-class CallMachine(Stage):
+class CallMachine(ToolStage):
     """One stream of one call. Only `receive` changes it, but for the relay's `playback.add` on the audio lane."""
 
     # --- the one entrance -------------------------------------------------------------------------------------------
 
     def receive(self, event: ev.Event, now: float) -> list[do.Effect]:
         """Everything that happens to a call, and what is to be done about it, in order. After OVER: nothing."""
+        effects = self._answer(event, now)
+        if type(event) is not ev.AgentSaid:
+            self.trace.follow(event, effects, now, self.playback)
+        return effects
+
+    def _answer(self, event: ev.Event, now: float) -> list[do.Effect]:
         match self.phase, event:
+            case (Phase.OVER, ev.ToolFinished()):
+                return self._tool_finished(event, now)
             case (Phase.OVER, _):
                 return []
             case (_, ev.CallerLeft(how=how)):
@@ -94,6 +103,10 @@ class CallMachine(Stage):
                 return self._tool_called(event, now)
             case ev.ToolReturned():
                 return self._tool_returned(event, now)
+            case ev.ToolSlow():
+                return self._tool_slow(event, now)
+            case ev.ToolFinished():
+                return self._tool_finished(event, now)
             case ev.MarkReached(name=name):
                 if self.playback.reached(name, now):
                     self._quiet_from(now)
@@ -102,6 +115,10 @@ class CallMachine(Stage):
                 return self._model_complained(event, now)
             case ev.TimePassed():
                 return self._time_passed(now)
+            case ev.OperatorHungUp():
+                return self._operator_hung_up(now)
+            case ev.OperatorPutThrough(desk=desk):
+                return self._operator_put_through(desk, now)
         return []
 
     # --- beginning --------------------------------------------------------------------------------------------------
@@ -109,12 +126,15 @@ class CallMachine(Stage):
     def _stream_started(self, now: float) -> list[do.Effect]:
         self._move(Phase.OPENING)
         self._started_at = now
+        begins: list[do.Effect] = []
         if self.record.began is None:
             self.record.began = now
+            if self.flow is not None:
+                begins = [self._milestone(f"state_{self.record.flow_state}", now)]
         self.timers.set("max", max(now + 1, self.record.began + self.terms.max_seconds))
         self.timers.set("first_audio", now + self.terms.first_audio_seconds)
         self.timers.set("moment", now + self.terms.moment_seconds)
-        return [self._milestone("stream_started", now)]
+        return [self._milestone("stream_started", now), *begins]
 
     def _model_ready(self, opening: bool, now: float) -> list[do.Effect]:
         if self.phase is not Phase.OPENING:
@@ -127,7 +147,12 @@ class CallMachine(Stage):
             self.timers.drop("first_audio")
             self.timers.drop("moment")
         self._quiet_from(now)
-        return [self._milestone("model_ready", now)]
+        ready: list[do.Effect] = [self._milestone("model_ready", now)]
+        if (
+            self.flow is not None and not opening
+        ):  # the first answer is to the caller's words: it needs the state's tools
+            ready += self._offer_here()
+        return [*ready, *self._tell_news(), *self._keys_kept(now)]
 
     # --- the caller -------------------------------------------------------------------------------------------------
 
@@ -135,6 +160,7 @@ class CallMachine(Stage):
         effects: list[do.Effect] = []
         if not any(turn.who == "caller" for turn in self.record.spoken):
             effects.append(self._milestone("first_caller_speech", now))
+        self.record.caller_turns += 1
         self.sequencer.caller_spoke()
         self._stopped_at = None
         for timer in IMPATIENCE:
@@ -143,23 +169,6 @@ class CallMachine(Stage):
         effects += self._cut(now)
         self.talk.caller_spoke(item, now)
         return [*effects, *self._stay()]
-
-    def _stay(self) -> list[do.Effect]:
-        """The caller is there: a goodbye that is being said is taken back, a promise to a person is not."""
-        self._asked_still_there = False
-        if self.phase is not Phase.LEAVING or self._how not in ("completed", "dormant"):
-            return []
-        self._move(Phase.TALKING)
-        self._how = ""
-        self.timers.drop("leave")
-        return [do.Resume("the caller went on during the goodbye")]
-
-    def _cut(self, now: float, *, cancel: bool = False) -> list[do.Effect]:
-        """Throw away what is unheard; `cancel` where the server does not stop its response by itself."""
-        cancels: list[do.Effect] = []
-        if cancel or not self.terms.server_interrupts:
-            cancels = [do.CancelResponse(response) for response in sorted(self.sequencer.running)]
-        return [*self.talk.cut(self.sequencer.running, now), *cancels]
 
     def _caller_stopped(self, item: str, now: float) -> list[do.Effect]:
         self.sequencer.caller_stopped()
@@ -170,36 +179,18 @@ class CallMachine(Stage):
         self._expect_answer(now)
         return []
 
-    def _key_pressed(self, digit: str, now: float) -> list[do.Effect]:
-        """Keys are gathered until `#` or a pause, so that a number is one line of talk and not ten."""
-        self._keys += digit
-        effects = self._stay()
-        self._quiet_from(now)
-        self.timers.set("keys", now + self.terms.keys_seconds)
-        return [*effects, *self._send_keys(now)] if digit == "#" else effects
-
-    def _send_keys(self, now: float) -> list[do.Effect]:
-        """Keys interrupt what is said, but the server does not know of them: its response is cancelled."""
-        if not self.listening:
-            self.timers.set("keys", now + self.terms.keys_seconds)
-            return []
-        self.timers.drop("keys")
-        keys, self._keys = self._keys, ""
-        said = do.AddText("user", f"(The caller pressed {' '.join(keys)} on the keypad.)")
-        self._stopped_at = now
-        self._expect_answer(now)
-        return [*self._cut(now, cancel=True), said, *self.sequencer.want()]
-
     # --- the agent --------------------------------------------------------------------------------------------------
 
     def _response_started(self, response: str, out_of_band: bool, now: float) -> list[do.Effect]:
         if out_of_band:
             self.talk.silenced.add(response)
             return []
-        talks_over = self.sequencer.started(response)
+        unwanted = self.sequencer.started(response)
         self.timers.drop("answer")
         self._progress(now)
-        if talks_over:  # we asked before we knew that the caller speaks; the server answers their words by itself
+        if (
+            unwanted
+        ):  # we asked before we knew that the caller speaks (the server answers them by itself), or for a late filler
             self.talk.silenced.add(response)
             return [do.CancelResponse(response)]
         return []
@@ -219,14 +210,14 @@ class CallMachine(Stage):
         self.sequencer.done(event.response_id)
         if not self._offered:
             self._offered = True
-            effects.append(do.OfferTools())
+            effects.append(self._offer())
         if not self.tools.of(event.response_id):  # else the answer of its last tool asks for the next response
             effects += self.sequencer.grant()
         if event.status == "failed":
             effects += self._response_failed(event, now)
         else:
             self._retried = self._retried and event.status != "completed"
-            if not self.tools.open and self.sequencer.idle and not self.sequencer.awaits_server:
+            if self.sequencer.idle and not self.sequencer.awaits_server:
                 self.timers.drop("stall")
         self._quiet_from(now)
         if self.record.cost_usd > self.terms.max_cost_usd:
@@ -244,7 +235,10 @@ class CallMachine(Stage):
 
     def _response_failed(self, event: ev.ResponseDone, now: float) -> list[do.Effect]:
         """Once is tried again; twice, or what no retry heals, is the end of this talk."""
-        if self._retried or {event.error_code, event.error_type} & GONE_FOR_GOOD:
+        for_good = bool({event.error_code, event.error_type} & GONE_FOR_GOOD)
+        if event.response_id == self.sequencer.filler and not for_good:
+            return []  # nobody misses it
+        if self._retried or for_good:
             return self._give_up(f"the model failed: {event.error_code or event.error_type or event.status}", now)
         self._retried = True
         self._expect_answer(now)
@@ -274,33 +268,6 @@ class CallMachine(Stage):
             self.record.greeting_path, self.record.greeting_ms = path, round(seconds * 1000)
         return do.Measure("greeting", seconds, path)
 
-    # --- tools ------------------------------------------------------------------------------------------------------
-
-    def _tool_called(self, event: ev.ToolCalled, now: float) -> list[do.Effect]:
-        if not self.tools.begin(event):
-            return []
-        self.timers.drop("stall")
-        self.timers.drop("dormant")
-        return [self._milestone("tool_called", now), do.RunTool(event.call_id, event.name, event.arguments)]
-
-    def _tool_returned(self, event: ev.ToolReturned, now: float) -> list[do.Effect]:
-        tool = self.tools.end(event)
-        if tool is None:
-            return []
-        effects: list[do.Effect] = [do.Write(tool.row), do.AnswerTool(event.call_id, event.output)]
-        if event.transfer_to and self._how in ("", "completed"):
-            wish = do.PutThrough(event.transfer_to, event.reason, event.transfer_outcome)
-            effects += [wish, self._milestone("transfer_started", now)]
-            self._leave("transferred", now)
-        elif event.ends_call and not self._how:
-            effects.append(do.HangUp(event.reason))
-            self._leave("completed", now)
-        self._quiet_from(now)
-        if self.tools.of(tool.response_id) or (self._how and self.talk.voiced(tool.response_id)):
-            return effects  # the answer waits for its siblings; or what had to be said is said already
-        self._expect_answer(now)
-        return [*effects, *self.sequencer.want()]
-
     # --- the model's complaints -------------------------------------------------------------------------------------
 
     def _model_complained(self, event: ev.ModelComplained, now: float) -> list[do.Effect]:
@@ -309,8 +276,12 @@ class CallMachine(Stage):
             return self._give_up(f"the model refused: {event.code or event.type}", now)
         if event.event_id == OFFER_ID and not self._offered_plain:
             self._offered_plain = True
-            return [do.OfferTools(detection=False)]
-        self.sequencer.refused(event.event_id, busy=event.code == "conversation_already_has_active_response")
+            return [self._offer(detection=False)]
+        busy = event.code == "conversation_already_has_active_response"
+        filler = self.sequencer.filler_asked and event.event_id == self.sequencer.asked
+        self.sequencer.refused(event.event_id, busy=busy)
+        if filler and not busy:  # it is not said, and what waited behind it is
+            return list(self.sequencer.grant())
         if self.sequencer.wanted and not self.sequencer.running:
             self.timers.set("answer", now + self.terms.answer_seconds)
         return []
@@ -333,11 +304,14 @@ class CallMachine(Stage):
                 return self._give_up("the model said nothing in time", now)
             case "answer":
                 self.sequencer.awaits_server = False
+                self.sequencer.forget_filler()
                 return [] if self.sequencer.asked else list(self.sequencer.want())
             case "stall":
                 return self._give_up("the model owed an answer and gave none", now)
             case "keys":
                 return self._send_keys(now)
+            case "filler":
+                return self._fill(now)
             case "dormant":
                 return self._dormant(now)
             case "max":
@@ -352,11 +326,14 @@ class CallMachine(Stage):
 
     def _dormant(self, now: float) -> list[do.Effect]:
         """Ask once whether the caller is still there; then say goodbye."""
-        if self.playback.playing(now) or not self.sequencer.idle or self.sequencer.caller_speaking or self.tools.open:
+        waiting = self.tools.open or self.tools.background
+        if self.playback.playing(now) or not self.sequencer.idle or self.sequencer.caller_speaking or waiting:
             self._quiet_from(now)
             return []
         if self._asked_still_there:
             return self._say_goodbye(SILENT_GOODBYE, "dormant", now)
         self._asked_still_there = True
+        if way := self._silent(now):
+            return way
         self._expect_answer(now)
         return [do.AddText("system", STILL_THERE), *self.sequencer.want()]

@@ -28,6 +28,13 @@ SILENT_GOODBYE = "The caller is still silent. Say goodbye in one short sentence;
 OUT_OF_TIME = "This call has run out of time. Say so and say goodbye in one short sentence; the call ends now."
 
 
+FETCHING = "The caller is being put through to {desk} now. If you have not said so yet, say it in one short sentence."
+OPERATOR_HUNG_UP = "The operator hung up."
+OPERATOR_PUT_THROUGH = "The operator put the caller through to {desk}."
+"""Lines of the house's in the transcript."""
+GOODBYE = "That was all. Say goodbye in one short sentence; the call ends now."
+
+
 class Phase(Enum):
     """Where a call's stream stands."""
 
@@ -52,6 +59,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str = "gpt-realtime-1.5"
     greets: bool = True
+    silence_ms: int = 0
+    """How long turn detection waits for the caller to go on; 0 where it goes by meaning, and so does not say."""
     server_interrupts: bool = True
     moment_seconds: float = 2.0
     first_audio_seconds: float = 5.0
@@ -68,3 +77,5 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     speech_seconds: float = 120.0
     """Of speech without an end: turn detection that hears a noisy line as one never-ending word."""
     keys_seconds: float = 1.5
+    digits_seconds: float = 5.0
+    """Digits of a number come within so much of each other; after it, what was typed is the number."""

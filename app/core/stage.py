@@ -8,24 +8,30 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.core import effects as do
-from app.core.phases import MOVES, Phase, Terms
+from app.core import events as ev
+from app.core.flow import FlowLedger
+from app.core.phases import FETCHING, MOVES, OPERATOR_HUNG_UP, OPERATOR_PUT_THROUGH, Phase, Terms
 from app.core.playback import Playback
 from app.core.record import CallEnded, CallRecord, Milestone
 from app.core.sequencer import Sequencer
 from app.core.talk import Talk
 from app.core.timers import Timers
 from app.core.tool_calls import ToolCalls
+from app.core.trace import Trace
 from app.errors import WrongPhase
 
 
 class Stage:
     """State and the moves that end a talk. The machine's base; nobody else makes one."""
 
-    def __init__(self, record: CallRecord, terms: Terms, utc: Callable[[float], datetime]) -> None:
-        """utc: turns the machine's clock into UTC for the record; the machine has no clock of its own."""
+    def __init__(
+        self, record: CallRecord, terms: Terms, utc: Callable[[float], datetime], flow: FlowLedger | None = None
+    ) -> None:
+        """utc: turns the machine's clock into UTC for the record; the machine has no clock of its own. flow: None without one."""
         self.record = record
         self.terms = terms
         self.utc = utc
+        self.flow = flow
         self.phase = Phase.WAITING
         self.talk = Talk(record)
         self.sequencer = Sequencer()
@@ -40,6 +46,11 @@ class Stage:
         self._offered = False
         self._offered_plain = False
         self.tools = ToolCalls(record)
+        self.trace = Trace(record, terms.model, terms.silence_ms)
+        self._slow: ev.ToolSlow | None = None
+        """The tool that a filler is to be said for."""
+        self._filled: set[str] = set()
+        """What a filler was asked for, by `ToolCalls.group`."""
         self._keys = ""
         self._stopped_at: float | None = None
         """When the caller stopped speaking, until the answer is heard."""
@@ -118,6 +129,7 @@ class Stage:
         started = self.phase is not Phase.WAITING
         self._move(Phase.OVER)
         self.listening = False
+        cut_off = [do.Write(row) for row in self.tools.cut_off()]
         ended = CallEnded(
             call_sid=self.record.call_sid,
             ended_at=self.utc(now),
@@ -129,9 +141,55 @@ class Stage:
             cached_tokens=self.record.cached_tokens,
             input_audio_tokens=self.record.input_audio_tokens,
             cached_audio_tokens=self.record.cached_audio_tokens,
+            model=self.terms.model,
+            slowest_turn_ms=self.record.slowest_turn_ms,
+            cuts=self.record.cuts,
+            failed_tools=self.record.failed_tools + len(cut_off),
         )
-        books = [self._milestone("call_closed", now), do.Write(ended)] if started else []
+        books = [*cut_off, self._milestone("call_closed", now), do.Write(ended)] if started else []
         return [*self.talk.settle(now, all_turns=True), *books, do.CloseModel(), do.CallIsOver(outcome, how)]
+
+    def _stay(self) -> list[do.Effect]:
+        """The caller is there: a goodbye that is being said is taken back, a promise to a person is not."""
+        self._asked_still_there = False
+        if self.phase is not Phase.LEAVING or self._how not in ("completed", "dormant"):
+            return []
+        self._move(Phase.TALKING)
+        self._how = ""
+        self.timers.drop("leave")
+        return [do.Resume("the caller went on during the goodbye")]
+
+    def _cut(self, now: float, *, cancel: bool = False) -> list[do.Effect]:
+        """Throw away what is unheard; `cancel` where the server does not stop its response by itself."""
+        cancels: list[do.Effect] = []
+        if cancel or not self.terms.server_interrupts:
+            cancels = [do.CancelResponse(response) for response in sorted(self.sequencer.running)]
+        return [*self.talk.cut(self.sequencer.running, now), *cancels]
+
+    # --- the operator -----------------------------------------------------------------------------------------------
+
+    def _operator_hung_up(self, now: float) -> list[do.Effect]:
+        """The caller hears no more; whatever was promised before does not hold."""
+        marks = self._operator_did(OPERATOR_HUNG_UP, "operator_hung_up", now)
+        return [*marks, do.HangUp("the operator"), *self._cut(now, cancel=True), *self._close("operator", now)]
+
+    def _operator_put_through(self, desk: str, now: float) -> list[do.Effect]:
+        """As if the agent had decided it: what is being said is cut, one sentence tells the caller, then the stream closes."""
+        marks = self._operator_did(OPERATOR_PUT_THROUGH.format(desk=desk), "operator_put_through", now)
+        cut = self._cut(now, cancel=True)
+        self.sequencer.wanted = False
+        if self.flow is not None:
+            self.flow.leave()
+        self._leave("transferred", now)
+        told: list[do.Effect] = []
+        if self.listening:
+            told = [do.AddText("system", FETCHING.format(desk=desk)), *self.sequencer.want()]
+        leads = do.PutThrough(to=desk, reason="an operator put the caller through")
+        return [*marks, *cut, leads, self._milestone("transfer_started", now), *told]
+
+    def _operator_did(self, words: str, name: str, now: float) -> list[do.Effect]:
+        """A line in the transcript, and a milestone."""
+        return [do.Write(self.record.notes(words, now)), self._milestone(name, now)]
 
     # --- small change -----------------------------------------------------------------------------------------------
 

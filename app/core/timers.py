@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-Timer = Literal["moment", "first_audio", "answer", "stall", "dormant", "speech", "keys", "leave", "max"]
+Timer = Literal["moment", "first_audio", "answer", "stall", "dormant", "speech", "keys", "filler", "leave", "max"]
 
 
 @dataclass(slots=True)

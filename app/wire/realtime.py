@@ -245,6 +245,19 @@ def create_response(event_id: str, instructions: str = "") -> bytes:
     return msgspec.json.encode(command)
 
 
+READ_OUT = 'Say exactly this sentence and nothing else: "{sentence}"'
+
+
+def read_out(event_id: str, sentence: str) -> bytes:
+    """Ask for a response that reads one sentence, in the conversation, so that the model knows it was said.
+
+    Without input: instructions of its own break the cached prefix, and the whole talk would be read again at full price. Without
+    tools: while a function call is open the model has nothing to decide. Source: openai-realtime facts, 5.
+    """
+    response = {"instructions": READ_OUT.format(sentence=sentence), "input": [], "tool_choice": "none"}
+    return msgspec.json.encode({"type": "response.create", "event_id": event_id, "response": response})
+
+
 def cancel_response(response_id: str) -> bytes:
     """Stop a response."""
     return msgspec.json.encode({"type": "response.cancel", "response_id": response_id})
@@ -280,6 +293,6 @@ def command(effect: do.Effect, dialect: Dialect) -> bytes:
             return add_text(role, text, dialect)
         case do.AnswerTool(call_id=call_id, output=output):
             return answer_tool(call_id, output)
-        case do.RequestResponse(event_id=event_id):
-            return create_response(event_id)
+        case do.RequestResponse(event_id=event_id, reads=sentence):
+            return read_out(event_id, sentence) if sentence else create_response(event_id)
     raise HouseError(f"expected an effect for the model, got {type(effect).__name__}")

@@ -8,9 +8,11 @@ import msgspec
 from app.clips import clip
 from app.core import effects as do
 from app.core import events as ev
+from app.core.flow import FlowLedger
 from app.core.machine import CallMachine
 from app.core.phases import Phase, Terms
 from app.core.record import CallRecord, Milestone, Row
+from app.mode import Mode
 from tests.core.line import Line
 
 START = 100.0
@@ -28,9 +30,19 @@ def utc(at: float) -> datetime:
 class Story:
     """Tells the machine events, carries out its effects as the relay does, and remembers all of them."""
 
-    def __init__(self, *, record: CallRecord | None = None, starts_at: float = START, **terms: Any) -> None:
+    def __init__(
+        self,
+        *,
+        record: CallRecord | None = None,
+        mode: Mode | None = None,
+        open_now: bool = True,
+        starts_at: float = START,
+        **terms: Any,
+    ) -> None:
+        """mode: one with a flow, if the call shall follow it."""
         self.record = record if record is not None else CallRecord(call_sid="CA1", mode="receptionist")
-        self.machine = CallMachine(self.record, Terms(**terms), utc)
+        flow = None if mode is None else FlowLedger.of(mode, self.record, open_now=open_now)
+        self.machine = CallMachine(self.record, Terms(**terms), utc, flow)
         self.line = Line()
         self.clock = starts_at
         self.done: list[do.Effect] = []

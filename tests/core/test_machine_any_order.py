@@ -33,7 +33,8 @@ def events() -> SearchStrategy[ev.Event]:
     """One thing that can happen."""
     usage = st.sampled_from([None, {}, {"output_token_details": {"audio_tokens": 30_000}}])
     complaint = st.sampled_from(["conversation_already_has_active_response", "invalid_value", "session_expired"])
-    ask = st.sampled_from(["", "opening", "ask-1", "ask-2", "ask-3"])
+    ask = st.sampled_from(["", "opening", "ask-1", "ask-2", "ask-3", "filler-1", "filler-2"])
+    status = st.sampled_from(["ok", "ok", "refused", "working"])
     talk: list[SearchStrategy[ev.Event]] = [
         st.builds(Delta, RESPONSES, ITEMS, st.integers(0, 1), st.integers(0, 100)),
         st.builds(Delta, st.just(SIDE), ITEMS, st.just(0), st.integers(0, 100)),
@@ -55,11 +56,13 @@ def events() -> SearchStrategy[ev.Event]:
             ev.ToolReturned,
             call_id=TOOLS,
             output=st.just("{}"),
-            status=st.just("ok"),
+            status=status,
             ms=st.just(1),
             transfer_to=st.sampled_from(["", "", "sales"]),
             ends_call=st.booleans(),
         ),
+        st.builds(ev.ToolSlow, call_id=TOOLS, sentence=st.just("One moment."), after_ms=st.sampled_from([0, 700])),
+        st.builds(ev.ToolFinished, call_id=TOOLS, output=st.just("{}"), status=st.just("ok"), ms=st.just(1)),
         st.builds(ev.ModelComplained, complaint, st.just(""), st.just(""), event_id=ask),
         st.just(ev.TimePassed()),
     ]
@@ -120,7 +123,9 @@ class Witness:
         self.note(event, before)
         effects = self.machine.receive(event, self.now)
         assert self.machine.phase in reachable(before)
-        assert not effects or before is not Phase.OVER, f"after the end: {effects}"
+        after = [] if before is not Phase.OVER else effects
+        assert not [effect for effect in after if not isinstance(effect, do.Write)], f"after the end: {effects}"
+        assert not after or isinstance(event, ev.ToolFinished)
         for place, effect in enumerate(effects):
             self.check(effect, last=place == len(effects) - 1)
         assert (self.ends == 1) == (self.machine.phase is Phase.OVER)
@@ -156,7 +161,8 @@ class Witness:
             case do.DeleteItem(item_id=item):
                 assert not item.startswith("clip:")
                 assert playback.sent_ms(item) > 0
-            case do.RequestResponse(event_id=event_id):
+            case do.RequestResponse(event_id=event_id, reads=sentence):
+                assert not (sentence and playback.playing(self.now)), "a filler over our own words"
                 assert not self.asked, f"{event_id} while {self.asked} is unanswered"
                 assert not self.running
                 assert self.speech_ends is None or self.now >= self.speech_ends

@@ -40,7 +40,14 @@ def test_a_tool_runs_is_answered_and_the_model_is_asked_once_the_response_is_don
     call.act(ev.ResponseDone("r1", "completed"))
     assert call.did(do.RequestResponse)
     row = ToolCall(
-        call_sid="CA1", seq=0, name="free_slots", arguments='{"day":1}', result='{"slots":[]}', status="ok", ms=5
+        call_sid="CA1",
+        seq=0,
+        name="free_slots",
+        arguments='{"day":1}',
+        result='{"slots":[]}',
+        status="ok",
+        ms=5,
+        start_ms=600,
     )
     assert call.rows(ToolCall) == [row]
     assert milestones(call).count("tool_called") == 1

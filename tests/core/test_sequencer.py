@@ -96,3 +96,66 @@ def test_a_response_that_nobody_saw_begin_may_end() -> None:
     sequencer = Sequencer()
     assert done(sequencer, "r9") == []
     assert sequencer.idle
+
+
+# --- fillers ---------------------------------------------------------------------------------------------------------
+
+SENTENCE = "One moment please."
+
+
+def test_a_filler_is_asked_for_when_nobody_speaks_and_nothing_is_due() -> None:
+    assert Sequencer().fill(SENTENCE) == [RequestResponse("filler-1", SENTENCE)]
+
+
+def occupied() -> list[Sequencer]:
+    """Each way of not being free."""
+    running, asked, speaking, awaiting = (Sequencer() for _ in range(4))
+    running.started("r1")
+    asked.want()
+    speaking.caller_spoke()
+    awaiting.caller_spoke()
+    awaiting.caller_stopped()
+    return [running, asked, speaking, awaiting]
+
+
+@pytest.mark.parametrize("sequencer", occupied(), ids=["running", "asked", "speaking", "awaiting"])
+def test_a_filler_is_no_wish_that_waits(sequencer: Sequencer) -> None:
+    assert sequencer.fill(SENTENCE) == []
+    assert not sequencer.filler_asked
+    assert not sequencer.wanted
+
+
+def test_a_filler_s_response_is_known_and_the_next_one_is_not_it() -> None:
+    sequencer = Sequencer()
+    sequencer.fill(SENTENCE)
+    assert sequencer.started("f1") is False
+    assert sequencer.filler == "f1"
+    sequencer.want()
+    assert done(sequencer, "f1") == [RequestResponse("ask-2")]
+    sequencer.started("r2")
+    assert sequencer.filler == "f1"
+
+
+def test_a_late_filler_is_unwanted_once_and_the_next_is_not() -> None:
+    sequencer = Sequencer()
+    sequencer.fill(SENTENCE)
+    sequencer.filler_late = True
+    assert sequencer.started("f1") is True
+    done(sequencer, "f1")
+    sequencer.fill(SENTENCE)
+    assert sequencer.started("f2") is False
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_refused_filler_is_not_wished_for_again(busy: bool) -> None:
+    sequencer = Sequencer()
+    (ask,) = sequencer.fill(SENTENCE)
+    sequencer.refused(ask.event_id, busy=busy)
+    assert sequencer.idle
+
+
+def test_only_a_filler_is_forgotten() -> None:
+    sequencer = Sequencer()
+    sequencer.want()
+    sequencer.forget_filler()
+    assert sequencer.asked == "ask-1"

@@ -12,7 +12,8 @@ from app.core import effects as do
 from app.core import events as ev
 from app.errors import BackendDown, SlotTaken
 from app.mode import Booking, CallContext, EndCall, Mode, ToolError, Transfer, tool
-from app.toolbox import ANSWER_BYTES, BROKEN, LATE, Toolbox
+from app.switchboard import no_session
+from app.toolbox import BROKEN, LATE, Toolbox
 from tests.house.samples import OFFICE
 
 
@@ -31,6 +32,14 @@ class EmptyStore:
     async def add_message(self, **_: Any) -> str:
         return "m-1"
 
+    async def names_under(self, phone: str) -> list[str]:
+        return []
+
+
+async def no_text(words: str) -> None:
+    """Nobody is written to."""
+    raise ToolError("No SMS can be sent from here.")
+
 
 def context(key: str) -> CallContext:
     return CallContext(
@@ -42,6 +51,10 @@ def context(key: str) -> CallContext:
         now=datetime(2026, 11, 23, 9, 0, tzinfo=OFFICE.zone),
         key=key,
         outcome={},
+        open_now=True,
+        caller_turns=0,
+        text=no_text,
+        session=no_session,
     )
 
 
@@ -147,7 +160,8 @@ async def test_a_wish_keeps_its_key_until_it_was_done_once() -> None:
     keys: list[str] = []
 
     def noted(key: str) -> CallContext:
-        keys.append(key)
+        if key:
+            keys.append(key)
         return context(key)
 
     box = Toolbox(MODE, noted)
@@ -235,7 +249,7 @@ async def test_a_call_without_a_context_is_our_fault_and_not_the_caller_s() -> N
 
 
 async def test_an_answer_that_is_too_long_to_read_is_refused() -> None:
-    fits = (ANSWER_BYTES - len('{"rows":[]}') + 1) // len('"xxxxxxxxxx",')
+    fits = (table.answer_bytes - len('{"rows":[]}') + 1) // len('"xxxxxxxxxx",')
     assert len((await answer("table", "ok", rows=fits))["rows"]) == fits
     assert "too long" in (await answer("table", "refused", rows=fits + 1))["error"]
 

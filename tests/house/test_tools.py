@@ -56,11 +56,11 @@ def test_the_signature_is_the_schema() -> None:
     }
 
 
-def test_a_tool_is_listed_flat_with_its_docstring_and_what_to_say_before() -> None:
+def test_a_tool_is_listed_flat_with_its_docstring() -> None:
     assert book.wire() == {
         "type": "function",
         "name": "book",
-        "description": 'Book a table.\n\nAsk for the name first. Before you call it, say: "One moment."',
+        "description": "Book a table.\n\nAsk for the name first.",
         "parameters": book.parameters,
     }
     assert nothing.wire() == {

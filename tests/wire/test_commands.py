@@ -34,6 +34,18 @@ from app.wire.dialects import DIALECTS, FLAT, GA, Dialect
             realtime.create_response("say-1", "Greet the caller."),
             {"type": "response.create", "event_id": "say-1", "response": {"instructions": "Greet the caller."}},
         ),
+        (
+            realtime.read_out("filler-1", "One moment please."),
+            {
+                "type": "response.create",
+                "event_id": "filler-1",
+                "response": {
+                    "instructions": 'Say exactly this sentence and nothing else: "One moment please."',
+                    "input": [],
+                    "tool_choice": "none",
+                },
+            },
+        ),
         (realtime.cancel_response("resp_1"), {"type": "response.cancel", "response_id": "resp_1"}),
         (
             realtime.truncate("item_1", 0, 1240),
@@ -66,6 +78,7 @@ def test_no_text_breaks_out_of_a_command(text: str, audio: bytes, dialect: Diale
     assert json.loads(realtime.add_text("user", text, dialect))["item"]["content"][0]["text"] == text
     assert json.loads(realtime.answer_tool(text, text))["item"]["output"] == text
     assert json.loads(realtime.create_response(text, "x" + text))["response"] == {"instructions": "x" + text}
+    assert text in json.loads(realtime.read_out(text, text))["response"]["instructions"]
     assert json.loads(realtime.truncate(text, 0, 1))["item_id"] == text
     assert json.loads(realtime.delete_item(text))["item_id"] == text
     assert json.loads(realtime.cancel_response(text))["response_id"] == text
