@@ -12,6 +12,7 @@ from app.sim.carrier_leg import Interrupt, Interrupted, Leg, Source, Status
 from app.sim.carrier_numbers import rfc2822
 from app.sim.connect_verb import stop_fork
 from app.sim.gather_verb import KEYS
+from app.sim.hearing import Hearing
 from app.sim.media_stream import MediaStream, Played
 from app.sim.twiml_engine import follow
 
@@ -104,6 +105,11 @@ class CarrierCall:
     def played(self) -> list[Played]:
         """All the server's audio that the caller really heard, in 20 ms frames."""
         return [played for stream in self.leg.streams for played in stream.played]
+
+    @property
+    def hearing(self) -> Hearing:
+        """The caller's ear over the whole call: which sounds it had, and for how long none."""
+        return self.leg.hearing
 
     def put_down(self) -> None:
         """The caller hangs up; returns at once (`finished` waits for the callbacks)."""

@@ -1,8 +1,10 @@
 """One leg of a stand-in call: who calls whom, its status, its documents, and everything that can interrupt its verbs."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -11,7 +13,9 @@ from app.sim.caller_line import CallerLine, tell
 from app.sim.carrier_http import SignedHttp
 from app.sim.carrier_numbers import new_sid, rfc2822
 from app.sim.carrier_quirks import Quirks
+from app.sim.hearing import Hearing
 from app.sim.media_stream import MediaStream
+from app.sim.people import People
 from app.sim.twiml_document import Document, Refused, Verb, parse, read_answer
 
 T = TypeVar("T")
@@ -43,11 +47,17 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class DialResult:
-    """What becomes of one <Dial>. seconds: how long they talk; digits: keys pressed in the whisper's <Gather>."""
+    """What becomes of one <Dial>. seconds: how long they talk; digits: keys pressed in the whisper's <Gather>.
+
+    hangs_up: the person does so in the whisper. refused: what the carrier says of somebody who answered and was not joined
+    (a choice; the documentation is silent).
+    """
 
     status: Literal["completed", "busy", "no-answer", "failed"] = "completed"
     seconds: float = 5.0
     digits: str = ""
+    hangs_up: bool = False
+    refused: Literal["completed", "no-answer"] = "no-answer"
 
     @classmethod
     def of(cls, result: "str | DialResult") -> "DialResult":
@@ -57,15 +67,28 @@ class DialResult:
                 return result
             case "completed" | "busy" | "no-answer" | "failed":
                 return cls(result)
-        raise ValueError(f"expected completed, busy, no-answer or failed, got {result!r}")
+            case "accepts":
+                return cls(digits="1")
+            case "declines":
+                return cls(digits="2")
+            case "hangs-up":
+                return cls(hangs_up=True)
+            case "silent" | "voicemail":  # the carrier cannot tell one from the other
+                return cls(refused="completed")
+        raise ValueError(f"expected one of {', '.join(OUTCOMES)}, got {result!r}")
+
+
+OUTCOMES = ("completed", "accepts", "declines", "hangs-up", "silent", "voicemail", "busy", "no-answer", "failed")
+"""How a script says what becomes of a <Dial>."""
 
 
 @dataclass
 class Script:
-    """What a call meets, in order: each <Dial> and each <Gather> takes the next entry."""
+    """What a call meets, in order: each <Dial> and each <Gather> takes the next entry. people: decide <Dial> instead of `dials`."""
 
     dials: deque[DialResult] = field(default_factory=deque)
     gathers: deque[str] = field(default_factory=deque)
+    people: People | None = None
 
 
 class Leg:
@@ -89,6 +112,7 @@ class Leg:
         call_sid: str = "",
         parent_call_sid: str = "",
         fallback: Source | None = None,
+        hearing: Hearing | None = None,
     ) -> None:
         self.call_sid = call_sid or new_sid("CA")
         self.account_sid, self.parent_call_sid = account_sid, parent_call_sid
@@ -96,6 +120,8 @@ class Leg:
         self.http, self.log, self.script, self.line = http, log, script, line
         self.own_numbers, self.quirks, self.verb_speed = own_numbers, quirks or Quirks(), verb_speed
         self.keep_audio, self.fallback = keep_audio, fallback
+        self.hearing = hearing or Hearing(log.at_ms)
+        """The caller's ear: of a called person's leg, that of the one who waits for them."""
         self.status: Status = "ringing"
         self.answered_by = ""
         self.answered_at: float | None = None
@@ -189,8 +215,19 @@ class Leg:
 
     async def wait(self, seconds: float) -> None:
         """Let the time of a verb pass, `verb_speed` times faster than in life."""
-        await asyncio.wait({self.interrupted}, timeout=max(seconds, 0.0) / self.verb_speed)
+        with self.passing(seconds):
+            await asyncio.wait({self.interrupted}, timeout=max(seconds, 0.0) / self.verb_speed)
         self.check()
+
+    @contextmanager
+    def passing(self, seconds: float) -> Iterator[None]:
+        """A wait of at most so many seconds of life: what `verb_speed` leaves out of it is counted as heard."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            waited = time.monotonic() - began
+            self.hearing.skip(max(0.0, min(seconds, waited * self.verb_speed) - waited))
 
     async def document(self, source: Source, *, repeat: bool = False) -> Document | None:
         """Fetch and read the next document; on failure the fallback's, once; None after an application error.

@@ -31,7 +31,7 @@ async def connect(leg: Leg, verb: Verb, document: Document) -> Step:
     except Refused as error:
         _refused(leg, report, error)
     else:
-        stream.keep_audio = leg.keep_audio
+        stream.keep_audio, stream.hearing = leg.keep_audio, leg.hearing
         leg.stream = stream
         leg.streams.append(stream)
         report.say("stream-started")

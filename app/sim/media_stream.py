@@ -19,6 +19,8 @@ from app.sim.call_log import CallLog
 from app.sim.caller_line import CallerLine, tell
 from app.sim.carrier_http import SignedHttp
 from app.sim.carrier_quirks import Quirks
+from app.sim.hearing import Hearing
+from app.sim.loudness import VOICED, loudness
 from app.sim.playout import FRAME_BYTES, FRAME_MS, SILENCE, Playout
 from app.sim.stream_upgrade import Opening, upgrade
 
@@ -72,6 +74,7 @@ class MediaStream:
         self.tally = Tally()
         self.played: list[Played] = []
         self.keep_audio = True
+        self.hearing: Hearing | None = None
         self._http, self._log, self._quirks, self._line = http, log, quirks, line
         self._keys: deque[str] = deque()
         self._sequence = 0
@@ -169,6 +172,8 @@ class MediaStream:
             heard = self.playout.tick()
             if heard.audio_bytes:
                 tally.bytes_heard += heard.audio_bytes
+                if self.hearing is not None and loudness(heard.frame) >= VOICED:
+                    self.hearing.voice()
                 if self.keep_audio:
                     self.played.append(Played(self.stream_sid, ticks * FRAME_MS, heard.frame))
             if line is not None:

@@ -10,6 +10,7 @@ from app.sim.twiml_document import Document, Refused, Verb
 Step = Source | Literal["next", "end"]  # another document, the next verb, or the end of the call
 
 CHARACTERS_A_SECOND = 15.0
+MAX_SAID = 4096
 MAX_LOOPS = 20  # loop="0" is for ever in life
 _BYTES_A_SECOND = FRAME_BYTES * 50
 
@@ -27,6 +28,9 @@ async def prompt_seconds(leg: Leg, verb: Verb, document: Document) -> float:
     loops = min(verb.number("loop", 1) or MAX_LOOPS, MAX_LOOPS)
     match verb.name:
         case "Say":
+            if not 0 < len(verb.text) <= MAX_SAID:
+                code, wrong = (13521, "long") if verb.text else (13520, "empty")
+                leg.log.warning(code, f"expected a <Say> of 1 to {MAX_SAID} characters, came a {wrong} one")
             return loops * len(verb.text) / CHARACTERS_A_SECOND
         case "Play" if "digits" in verb.attributes:
             return 0.5 * len(verb.attributes["digits"])
@@ -51,13 +55,22 @@ async def _audio_seconds(leg: Leg, verb: Verb, document: Document) -> float:
 
 async def prompt(leg: Leg, verb: Verb, document: Document) -> Step:
     """Say, Play or Pause: let its time pass."""
-    await leg.wait(await prompt_seconds(leg, verb, document))
+    seconds = await prompt_seconds(leg, verb, document)
+    if leg.parent_call_sid or verb.name == "Pause" or not seconds:
+        await leg.wait(seconds)
+        return "next"
+    leg.hearing.begins("prompt")
+    try:
+        await leg.wait(seconds)
+    finally:
+        leg.hearing.ends()
     return "next"
 
 
 async def next_key(leg: Leg, seconds: float) -> str | None:
     """The next key the caller presses, None after `seconds` of the verb's time without one."""
     try:
-        return await leg.unless_interrupted(asyncio.wait_for(leg.keys.get(), seconds / leg.verb_speed))
+        with leg.passing(seconds):
+            return await leg.unless_interrupted(asyncio.wait_for(leg.keys.get(), seconds / leg.verb_speed))
     except TimeoutError:
         return None

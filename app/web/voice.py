@@ -11,12 +11,14 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from app.adapters.store import CallStore
-from app.core.record import CallInfo, CallRecord
+from app.core.record import CallInfo, CallRecord, TransferAttempt
 from app.live_call import LiveCall, Next, Step
 from app.mode import Mode
 from app.registry import Registry
 from app.settings import Settings
 from app.switchboard import Switchboard
+from app.transfers import Transfers
+from app.web import menu, whispers
 from app.web.asgi_link import AsgiLink
 from app.web.guard import Form, Guard, Refused
 from app.web.streams import PhoneStream, judge
@@ -46,6 +48,7 @@ class Voice:
         self.guard = guard
         self.registry = registry
         self.books = books
+        self.menu = menu.KeypadMenu(board, self._url, self._onward)
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
@@ -54,6 +57,8 @@ class Voice:
             self._door("/twiml", self.incoming),
             self._door("/twilio/next", self.next),
             self._door("/twilio/dialed", self.dialed),
+            self._door(whispers.PATH, self.whisper),
+            self._door(menu.PATH, self.keys),
             self._door("/twilio/status", self.status),
             self._door("/twilio/stream-status", self.stream_status),
             WebSocketRoute("/voice/ws/{path:path}", self.stream),
@@ -116,11 +121,17 @@ class Voice:
                 self.board.prepare(call)
                 return self._stream(call)
             case "dial":
-                number = self.board.office.desks[desk].number
+                office = self.board.office
                 return twiml.dial(
-                    number=number, caller_id=self._caller_id(call.info), dialed_url=self._url("/twilio/dialed")
+                    number=office.desks[desk].number,
+                    caller_id=self._caller_id(call.info),
+                    dialed_url=self._url("/twilio/dialed"),
+                    whisper_url=whispers.url(self._url, call.transfers),
+                    ring_tone=office.ring_tone,
                 )
             case "apologise":
+                if self.menu.serves(call.mode):
+                    return self.menu.begin(call)
                 person = self._to_person(SORRY_PERSON, call.info)
                 if person:
                     return person
@@ -136,7 +147,12 @@ class Voice:
             taken = self.board.take_up(info, self._mode(request, info), await self._recall(info.call_sid))
             if taken is not None:
                 taken.next = Next("dial")
-        call = self.board.dialled(info.call_sid, form.get("DialCallStatus", ""))
+        call = self.board.dialled(
+            info.call_sid,
+            form.get("DialCallStatus", ""),
+            joined=form.get("DialBridged") != "false",
+            over=form.get("CallStatus") in OVER,
+        )
         if call is None or form.get("CallStatus") in OVER:
             self.board.ended(info.call_sid)
             return twiml.hang_up()
@@ -146,6 +162,40 @@ class Voice:
         call, what = self.board.what_next(info, call.mode)
         if call is None:
             return twiml.hang_up(SORRY_GOODBYE)
+        return self._follow(call, what.step, what.desk)
+
+    async def whisper(self, request: Request, form: Form) -> str:
+        """The person at the desk has picked up and is told who calls, or has pressed a key, or none in time."""
+        asked = whispers.asked(request.scope["query_string"].decode("latin-1"))
+        if asked is None:
+            log.warning("a whisper of no call of ours", call_sid=form.get("CallSid", ""))
+            return twiml.hang_up()
+        call = self.board.calls.get(asked.call_sid)
+        if call is not None:
+            return whispers.answer(asked, form, call.transfers, call.pressed, self._url)
+        lost = Transfers(asked.call_sid, self.board.journal.put)
+        lost.recall(await self._attempts(asked.call_sid))
+        return whispers.answer(asked, form, lost, lost.accepts, self._url)
+
+    async def keys(self, request: Request, form: Form) -> str:
+        """The caller has pressed keys in the menu that needs no model, or none; or a call is led there, and it begins."""
+        info = _info(form)
+        if form.get("CallStatus") in OVER:
+            self.board.ended(info.call_sid)
+            return twiml.nothing()
+        if not self.board.knows(info.call_sid) and info.call_sid:
+            self.board.take_up(info, self._mode(request, info), await self._recall(info.call_sid))
+        call = self.board.calls.get(info.call_sid)
+        if call is None:
+            return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
+        if call.finished:  # a last request that is repeated
+            return call.document or twiml.hang_up()
+        query = request.scope["query_string"].decode("latin-1")
+        return await self.menu.answer(call, query, form.get("Digits", ""))
+
+    def _onward(self, call: LiveCall) -> str:
+        """The document for what the menu has decided."""
+        _, what = self.board.what_next(call.info, call.mode)
         return self._follow(call, what.step, what.desk)
 
     async def status(self, request: Request, form: Form) -> str:
@@ -196,6 +246,15 @@ class Voice:
             log.warning("the books do not answer", call_sid=call_sid, why=f"{type(wrong).__name__}: {wrong}")
             return None
 
+    async def _attempts(self, call_sid: str) -> list[TransferAttempt]:
+        """What the books know of the transfers of a call that this process does not; none if they do not answer in time."""
+        try:
+            async with asyncio.timeout(BOOKS_SECONDS):
+                return await self.books.transfers(call_sid)
+        except Exception as wrong:  # the caller is on the line: with or without the books
+            log.warning("the books do not answer", call_sid=call_sid, why=f"{type(wrong).__name__}: {wrong}")
+            return []
+
     async def _close_lost(self, call_sid: str) -> None:
         """The end of a call that this process does not know: its row is closed, if there is one that is open."""
         try:
@@ -216,6 +275,8 @@ class Voice:
             next_url=self._url("/twilio/next"),
             status_url=self._url("/twilio/stream-status"),
             parameters={"caller": call.info.caller, "dialled": call.info.dialled},
+            announcement=call.notice.before,
+            language=call.notice.announcement.language,
         )
         return call.document
 
@@ -244,4 +305,5 @@ def _info(form: Form) -> CallInfo:
         account_sid=form.get("AccountSid", ""),
         caller="" if caller.lower() in WITHHELD else caller,
         dialled=form.get("To", "").strip(),
+        from_state=form.get("FromState", ""),
     )
