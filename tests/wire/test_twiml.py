@@ -122,6 +122,22 @@ def test_a_person_is_dialled_and_the_carrier_tells_what_became_of_it() -> None:
     assert [(e.tag, e.text) for e in dial] == [("Number", "+14155550170")]
 
 
+def test_a_person_is_told_first_while_the_caller_goes_on_hearing_it_ring() -> None:
+    root = parsed(
+        twiml.dial(
+            number="+14155550170",
+            caller_id="",
+            dialed_url=DIALED,
+            whisper_url="https://agent.example.com/twilio/whisper?call=CA1&transfer=0",
+            ring_tone="uk",
+        )
+    )
+    (dial,) = root
+    assert (dial.get("answerOnBridge"), dial.get("ringTone")) == ("true", "uk")
+    (number,) = dial
+    assert number.attrib == {"url": "https://agent.example.com/twilio/whisper?call=CA1&transfer=0", "method": "POST"}
+
+
 def test_without_a_number_of_ours_no_caller_id_is_made_up() -> None:
     root = parsed(twiml.dial(number="+14155550170", caller_id="", dialed_url=DIALED))
     assert "callerId" not in root[0].attrib
