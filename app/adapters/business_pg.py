@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 
 import structlog
-from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy import ColumnElement, Row, func, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -24,6 +24,8 @@ LETTERS = "FHJKMPRTWXY34679"
 """For references: nothing that looks like another (0 O, 1 I L, 2 Z, 5 S, 8 B), and no vowels, so that no words come out."""
 REFERENCE_LETTERS = 6
 TRIES = 8
+NAMES = 5
+"""How many names a number is known by, at most: a family, not a street."""
 
 
 def new_reference() -> str:
@@ -121,6 +123,18 @@ class PgStore:
                 if reference is not None:
                     return str(reference)
         raise BackendDown
+
+    async def names_under(self, phone: str) -> list[str]:
+        """Names of bookings, those given back too, and of messages under a number, latest first."""
+        if not phone:
+            return []
+        rows = (
+            select(table.c.name, table.c.created_at).where(table.c.phone == phone) for table in (bookings, messages)
+        )
+        both = union_all(*rows).subquery()
+        query = select(both.c.name).group_by(both.c.name).order_by(func.max(both.c.created_at).desc(), both.c.name)
+        async with self._books() as connection:
+            return [str(name) for name in (await connection.execute(query.limit(NAMES))).scalars()]
 
     @asynccontextmanager
     async def _books(self) -> AsyncIterator[AsyncConnection]:

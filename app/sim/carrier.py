@@ -20,6 +20,7 @@ from app.sim.carrier_numbers import PhoneNumber
 from app.sim.carrier_origin import Origin
 from app.sim.carrier_quirks import Quirks
 from app.sim.carrier_rest import rest_app
+from app.sim.people import People
 from app.sim.rest_server import RestServer
 
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
@@ -73,6 +74,10 @@ class Carrier:
         """The text messages that the server sent, as REST resources."""
         return self.account.messages
 
+    def takes_no_texts(self, number: str, *, landline: bool = False) -> None:
+        """Refuse texts to a number: it has opted out (21610), or is no mobile (21614)."""
+        (self.account.landlines if landline else self.account.opted_out).add(number)
+
     def throttle(self, requests: int) -> None:
         """Refuse so many REST requests with 429, code 20429."""
         self.account.throttled = requests
@@ -94,6 +99,7 @@ class Carrier:
         status_callback: str | None = None,
         dial_results: Sequence[str | DialResult] = (),
         gathers: Sequence[str] = (),
+        people: People | None = None,
         quirks: Quirks | None = None,
     ) -> CarrierCall:
         """Call the server; returns while it rings.
@@ -101,7 +107,7 @@ class Carrier:
         webhook, fallback, status_callback: paths or URLs; None takes the dialled number's settings, and where those
         are empty `/twilio/incoming`, no fallback and `/twilio/status`; "" means none. dial_results: what becomes of
         each <Dial>, in order (`completed`, `busy`, `no-answer`, `failed`); gathers: what the caller presses, or says,
-        in each <Gather>, "" for nothing.
+        in each <Gather>, "" for nothing. people: decide each <Dial> instead.
         """
         return self.account.call_in(
             from_number,
@@ -113,6 +119,7 @@ class Carrier:
             status_callback=status_callback,
             dial_results=dial_results,
             gathers=gathers,
+            people=people,
             quirks=quirks,
         )
 

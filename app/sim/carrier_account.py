@@ -15,6 +15,7 @@ from app.sim.carrier_leg import DialResult, Leg, Script, Source
 from app.sim.carrier_numbers import PhoneNumber, new_sid
 from app.sim.carrier_origin import Origin
 from app.sim.carrier_quirks import Quirks
+from app.sim.people import People
 
 
 class Account:
@@ -42,6 +43,8 @@ class Account:
         self.numbers = {number.phone_number: number for number in numbers}
         self.calls: dict[str, CarrierCall] = {}
         self.messages: list[dict[str, object]] = []
+        self.opted_out: set[str] = set()
+        self.landlines: set[str] = set()
         self.throttled = 0  # REST requests still to be refused with 429
         self._verb_speed, self._keep_audio = verb_speed, keep_audio
         self._on_outbound, self._heed = on_outbound, heed
@@ -66,6 +69,7 @@ class Account:
         status_callback: str | None,
         dial_results: Sequence[str | DialResult],
         gathers: Sequence[str],
+        people: People | None,
         quirks: Quirks | None,
     ) -> CarrierCall:
         """Somebody calls the server; see `Carrier.dial`."""
@@ -81,7 +85,7 @@ class Account:
             to_number,
             "inbound",
             line,
-            script=Script(deque(results), deque(gathers)),
+            script=Script(deque(results), deque(gathers), people),
             quirks=quirks,
             fallback=Source(fallback_url, number.voice_fallback_method) if fallback_url else None,
         )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
 
+NUMBER = re.compile(r"\+[1-9]\d{6,14}")
+"""Who can be texted."""
 DIALLABLE = re.compile(r"\+[1-9]\d{6,14}|client:\S+|sip:\S+")
 
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from app.sim.carrier_account import Account
 from app.sim.carrier_call import OVER, CarrierCall, MachineDetection, Progress
 from app.sim.carrier_leg import API_VERSION, Source
-from app.sim.carrier_numbers import DIALLABLE, PhoneNumber
+from app.sim.carrier_numbers import DIALLABLE, NUMBER, PhoneNumber
 from app.sim.rest_answers import RestRefused, check_credentials, form_of, method, not_found, seconds, source, text, url
 from app.sim.rest_resources import call_json, message_json, page
 
@@ -136,8 +136,14 @@ async def _create_message(account: Account, request: Request) -> JSONResponse:
     form = await form_of(request)
     to_number, body = text(form, "To"), text(form, "Body")
     from_number, service = text(form, "From"), text(form, "MessagingServiceSid")
-    if not DIALLABLE.fullmatch(to_number):
+    if not to_number:
+        raise RestRefused(400, 21201, "No 'To' number is specified")
+    if not NUMBER.fullmatch(to_number):
         raise RestRefused(400, 21211, f"The 'To' number {to_number} is not a valid phone number.")
+    if to_number in account.opted_out:
+        raise RestRefused(400, 21610, "Attempt to send to unsubscribed recipient")
+    if to_number in account.landlines:
+        raise RestRefused(400, 21614, f"'To' number is not a valid mobile number: {to_number}")
     if not service and from_number not in account.numbers:
         raise RestRefused(400, 21606, f"The 'From' phone number {from_number} is not an SMS-capable number of yours.")
     if not body and not text(form, "MediaUrl"):

@@ -19,6 +19,7 @@ from app.adapters import business_pg
 from app.adapters.business_http import HttpStore
 from app.adapters.business_pg import LETTERS, PgStore, new_reference
 from app.adapters.database import make_engine
+from app.adapters.kept_messages import KeptMessages
 from app.adapters.tables import bookings, messages
 from app.errors import BackendDown, NotFound, SlotTaken
 from app.mode import Booking, Store
@@ -78,6 +79,10 @@ def backend(store: Store) -> Starlette:
     async def book(body: dict[str, Any]) -> dict[str, str]:
         return shown(await store.book(**body))
 
+    async def callers(request: Request) -> Response:
+        names = await store.names_under(request.query_params["phone"])
+        return JSONResponse({"names": names}) if names else Response(status_code=404)
+
     async def cancel(body: dict[str, Any]) -> dict[str, str]:
         return shown(await store.cancel(**body))
 
@@ -87,6 +92,7 @@ def backend(store: Store) -> Starlette:
     return Starlette(
         routes=[
             Route("/offhook/slots", slots),
+            Route("/offhook/callers", callers),
             Route("/offhook/bookings", post(book), methods=["POST"]),
             Route("/offhook/bookings/cancel", post(cancel), methods=["POST"]),
             Route("/offhook/messages", post(add_message), methods=["POST"]),
@@ -209,6 +215,55 @@ async def test_a_message_is_kept_once_for_its_key(store: Store, engine: AsyncEng
     async with engine.connect() as connection:
         row = (await connection.execute(select(messages))).one()
     assert (row.reference, row.name, row.text, row.phone) == (references.pop(), "Ann", "Ring me — soon", "+14155550133")
+
+
+async def test_a_number_is_known_by_the_names_that_were_left_with_it_the_latest_first(
+    store: Store, engine: AsyncEngine
+) -> None:
+    await book(store, name="Bob")
+    await book(store, NINE + timedelta(minutes=30), name="Ann", key="k2")
+    await store.cancel(name="Ann", start=NINE + timedelta(minutes=30), key="c1")
+    await store.add_message(name="Bob", text="Hi", phone="+14155550133", key="m1")
+    await store.add_message(name="Eve", text="Hi", phone="+14155550134", key="m2")
+    assert await store.names_under("+14155550133") == ["Bob", "Ann"]
+    assert await store.names_under("+14155550135") == []
+
+
+async def test_who_withholds_their_number_is_nobody(store: Store) -> None:
+    await store.add_message(name="Eve", text="Hi", phone="", key="m1")
+    assert await store.names_under("") == []
+
+
+async def test_a_number_has_no_more_names_than_a_family(store: Store) -> None:
+    for n in range(7):
+        await store.add_message(name=f"N{n}", text="Hi", phone="+14155550133", key=f"m{n}")
+    assert await store.names_under("+14155550133") == ["N6", "N5", "N4", "N3", "N2"]
+
+
+class Silent(PgStore):
+    """A backend that takes no messages."""
+
+    async def add_message(self, **message: Any) -> str:
+        raise BackendDown
+
+
+async def test_a_message_that_the_backend_does_not_take_is_kept_in_our_own_tables(
+    engine: AsyncEngine, clock: Clock
+) -> None:
+    own = PgStore(engine, OFFICE, now=clock)
+    store = KeptMessages(Silent(engine, OFFICE, now=clock), own)
+    references = {await store.add_message(name="Ann", text="Ring me", phone="", key="m1") for _ in range(2)}
+    async with engine.connect() as connection:
+        row = (await connection.execute(select(messages))).one()
+    assert (row.reference, row.text) == (references.pop(), "Ring me")
+    assert await store.free_slots(TUESDAY) == await own.free_slots(TUESDAY)
+    assert await book(store) == await own.cancel(name="Ann Baker", start=NINE, key="c1")
+
+
+async def test_a_message_that_nobody_takes_is_not_kept(engine: AsyncEngine) -> None:
+    down = Silent(engine, OFFICE)
+    with pytest.raises(BackendDown):
+        await KeptMessages(down, down).add_message(name="Ann", text="Ring me", phone="", key="m1")
 
 
 async def test_a_time_with_a_zone_means_the_same_moment_at_the_business(engine: AsyncEngine, clock: Clock) -> None:

@@ -98,6 +98,27 @@ async def test_a_backend_that_hangs_is_given_up_at_the_deadline(said: bytes) -> 
             await store.free_slots(TUESDAY)
 
 
+async def test_an_api_without_callers_knows_nobody_and_that_is_no_fault() -> None:
+    async with speaking(answer(b"no such page", "404 Not Found")) as (store, heads):
+        assert await store.names_under("+14155550133") == []
+    assert heads[0].startswith(b"GET /callers?phone=%2B14155550133 ")
+
+
+async def test_names_beyond_the_fifth_are_not_taken() -> None:
+    names = answer(b'{"names": ["A", "B", "C", "D", "E", "F"], "phones": 6}')
+    async with speaking(names) as (store, _):
+        assert await store.names_under("+14155550133") == ["A", "B", "C", "D", "E"]
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"names": "Ann"}', b'{"names": [""]}', b'{"names": [1]}', b"{}", b'{"names": ["' + b"x" * 201 + b'"]}']
+)
+async def test_names_outside_the_contract_are_no_answer(body: bytes) -> None:
+    async with speaking(answer(body)) as (store, _):
+        with pytest.raises(BackendDown):
+            await store.names_under("+14155550133")
+
+
 async def test_a_booking_of_another_time_than_asked_is_no_booking() -> None:
     other = b'{"reference": "K7", "name": "Ann", "start": "2026-11-24T09:30:00", "reason": "check-up"}'
     async with speaking(answer(other)) as (store, _):

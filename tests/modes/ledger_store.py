@@ -29,6 +29,8 @@ class LedgerStore:
     def __init__(self) -> None:
         self.bookings: dict[datetime, Booking] = {}
         self.messages: list[tuple[str, str, str]] = []
+        self.known: dict[str, list[str]] = {}
+        """Names by number."""
         self.phones: list[str] = []
         self.keys: dict[str, Booking | str] = {}
         self.down = False
@@ -61,6 +63,10 @@ class LedgerStore:
         await self._answers()
         self.messages.append((name, text, phone))
         return f"M{len(self.messages)}"
+
+    async def names_under(self, phone: str) -> list[str]:
+        await self._answers()
+        return self.known.get(phone, [])
 
     async def _answers(self) -> None:
         if self.slow_seconds:

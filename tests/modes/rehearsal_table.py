@@ -1,14 +1,18 @@
 """Rehearsal: a conversation at a table. The real machine and the real toolbox with a real mode, in memory, in virtual time."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from app.adapters.texted import Texted
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import ToolCall, Who
+from app.core.record import CallInfo, Milestone, ToolCall, Who
 from app.mode import CallContext, Mode, Office
+from app.switchboard import no_session
+from app.texting import Texting
 from app.toolbox import Toolbox
 from tests.core.story import Story, started
 from tests.modes.ledger_store import MONDAY, OFFICE, LedgerStore
@@ -17,19 +21,49 @@ from tests.modes.virtual_time import VirtualTime
 CALLER, DIALLED = "+14155550123", "+14155550199"
 
 
+class TextBox:
+    """A carrier that takes texts. `answer`: what becomes of the next ones; `slow_seconds`: it takes its time."""
+
+    def __init__(self) -> None:
+        self.texts: list[tuple[str, str, str]] = []
+        self.answer = Texted("sent")
+        self.slow_seconds = 0.0
+
+    async def send_text(self, *, to: str, sender: str, body: str) -> Texted:
+        self.texts.append((to, sender, body))
+        if self.slow_seconds:
+            await asyncio.sleep(self.slow_seconds)
+        return self.answer
+
+
 class Rehearsal(Story):
     """One call, told as it would be overheard. Make it with the `rehearse` fixture, which also ends it.
 
     `did` asks about what happened since the last line of the talk: the last call of `agent_says`, `waits`, ...
     """
 
-    def __init__(self, mode: Mode, *, office: Office = OFFICE, store: LedgerStore | None = None, **terms: Any) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        *,
+        office: Office = OFFICE,
+        store: LedgerStore | None = None,
+        caller: str = CALLER,
+        at: datetime = MONDAY,
+        **terms: Any,
+    ) -> None:
         self.loop = VirtualTime()
-        super().__init__(starts_at=self.loop.time(), **terms)
+        super().__init__(mode=mode, open_now=office.open_at(at), starts_at=self.loop.time(), **terms)
         self.mode = mode
         self.office = office
         self.store = store if store is not None else LedgerStore()
+        self.at = at
+        self.info = CallInfo(call_sid=self.record.call_sid, account_sid="AC1", caller=caller, dialled=DIALLED)
+        self.text_box = TextBox()
+        self.text_rows: list[Milestone] = []
+        self.texting = Texting(self.text_box, DIALLED, self.text_rows.append)
         self.toolbox = Toolbox(mode, self._context)
+        self.toolbox.report = self.tell
         self.count = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,13 +168,17 @@ class Rehearsal(Story):
     def _context(self, key: str) -> CallContext:
         return CallContext(
             call_sid=self.record.call_sid,
-            caller=CALLER,
+            caller=self.info.caller,
             dialled=DIALLED,
             office=self.office,
             store=self.store,
-            now=MONDAY,
+            now=self.at,
             key=key,
             outcome=self.record.outcome,
+            open_now=self.office.open_at(self.at),
+            caller_turns=self.record.caller_turns,
+            text=self.texting.to(self.info),
+            session=no_session,
         )
 
     def _response(self) -> tuple[str, str]:
