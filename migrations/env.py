@@ -1,21 +1,29 @@
 """Runs revisions: on the connection that app/adapters/migrate.py brings, or on DATABASE_URL for the `alembic` command."""
 
 import asyncio
+import importlib
 import os
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData
 
 from app.adapters.database import database_url, make_engine
+from app.adapters.revisions import lines
 from app.adapters.tables import metadata
 from app.errors import SetupError
 
-OPTIONS: dict[str, Any] = {"target_metadata": metadata, "compare_type": True, "compare_server_default": True}
+OPTIONS: dict[str, Any] = {"compare_type": True, "compare_server_default": True}
 
 
-def run(connection: Connection) -> None:
-    context.configure(connection=connection, **OPTIONS)
+def tables() -> list[MetaData]:
+    """The house's tables, and those of each mode that has a line of revisions: modes/NAME/tables.py has its `metadata`."""
+    return [metadata, *(importlib.import_module(f"modes.{line.name}.tables").metadata for line in lines() if line.name)]
+
+
+def run(connection: Connection, target: list[MetaData] | None = None) -> None:
+    """target: tables to compare with; running revisions needs none."""
+    context.configure(connection=connection, target_metadata=target, **OPTIONS)
     with context.begin_transaction():
         try:
             context.run_migrations()
@@ -35,7 +43,7 @@ async def run_on_database_url() -> None:
         )
     engine = make_engine(text, keep_connections=False, command_seconds=None)
     async with engine.begin() as connection:
-        await connection.run_sync(run)
+        await connection.run_sync(run, tables())
     await engine.dispose()
 
 

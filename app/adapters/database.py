@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql import column, table
 
-from app.adapters.tables import REVISIONS, storable
+from app.adapters.revisions import MODES, lines
+from app.adapters.tables import storable
 from app.errors import SetupError
 
 log = structlog.get_logger()
@@ -190,12 +192,15 @@ def sqlstate(error: BaseException) -> str:
     return str(getattr(cause, "sqlstate", None) or "")
 
 
-def behind(found: set[str]) -> bool:
-    """Whether a database at these revisions still needs a migration. One that is ahead of this code does not."""
-    return REVISIONS[-1] not in found and found <= set(REVISIONS)
+def behind(found: set[str], modes: Path = MODES) -> bool:
+    """Whether a database at these revisions still needs a migration. One that is ahead of this code does not.
+
+    modes: the folder of the modes, some of which have tables of their own.
+    """
+    return any(line.behind(found) for line in lines(modes))
 
 
-async def check(engine: AsyncEngine) -> None:
+async def check(engine: AsyncEngine, modes: Path = MODES) -> None:
     """Raise one SetupError that tells the operator what to do, unless Postgres answers and its schema fits."""
     place = f"Postgres at {place_of(engine.url)}"
     try:
@@ -203,11 +208,14 @@ async def check(engine: AsyncEngine) -> None:
             found = await revisions_of(connection)
     except DATABASE_ERRORS as error:
         raise SetupError(f"{place} cannot be used: {reason_of(error)}. {remedy_for(error)}") from error
-    if behind(found):
+    known = lines(modes)
+    if any(line.behind(found) for line in known):
         at = ", ".join(sorted(found)) or "an empty schema"
-        raise SetupError(f"{place}: expected schema {REVISIONS[-1]}, got {at}. Run ./offhook migrate.")
-    if not found <= set(REVISIONS):
-        log.warning("database.schema_is_newer", found=sorted(found), known=REVISIONS[-1])
+        wanted = ", ".join(line.head for line in known)
+        raise SetupError(f"{place}: expected schema {wanted}, got {at}. Run ./offhook migrate.")
+    for line in known:
+        if newer := line.ahead(found):
+            log.warning("database.schema_is_newer", found=sorted(newer), known=line.head)
 
 
 def place_of(url: URL) -> str:

@@ -11,14 +11,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from app.adapters.database import make_engine
 from app.adapters.migrate import MIGRATIONS, migrate, upgrade
-from app.adapters.tables import REVISIONS, metadata
+from app.adapters.revisions import lines
+from app.adapters.tables import metadata
 from app.errors import SetupError
 
 ROOT = MIGRATIONS.parent
@@ -32,7 +32,11 @@ def config(connection: Connection | None = None) -> Config:
 
 async def test_the_migrated_schema_is_the_one_in_the_code(engine: AsyncEngine) -> None:
     def differences(connection: Connection) -> list[object]:
-        options = {"compare_type": True, "compare_server_default": True}
+        options = {
+            "compare_type": True,
+            "compare_server_default": True,
+            "include_name": lambda name, kind, _: kind != "table" or name in metadata.tables,  # modes have tables, too
+        }
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
     def names(connection: Connection) -> set[str | None]:
@@ -56,12 +60,6 @@ async def test_the_migrated_schema_is_the_one_in_the_code(engine: AsyncEngine) -
     assert migrated == written
 
 
-def test_the_code_knows_every_revision_in_order() -> None:
-    script = ScriptDirectory.from_config(config())
-    assert tuple(revision.revision for revision in reversed(list(script.walk_revisions()))) == REVISIONS
-    assert script.get_heads() == [REVISIONS[-1]]
-
-
 async def test_a_migration_says_whether_there_was_anything_to_do(empty_database: str) -> None:
     assert await migrate(empty_database) is True
     assert await migrate(empty_database) is False
@@ -83,7 +81,7 @@ async def test_two_migrations_at_once_run_it_once(empty_database: str) -> None:
     with capture_logs() as logs:
         ran = await asyncio.gather(*(upgrade(engine) for engine in engines))
     assert sorted(ran) == [False, False, True]
-    assert [line["after"] for line in logs if line["event"] == "database.migrated"] == [[REVISIONS[-1]]]
+    assert [line["after"] for line in logs if line["event"] == "database.migrated"] == [[line.head for line in lines()]]
     for engine in engines:
         await engine.dispose()
 

@@ -1,9 +1,13 @@
-"""Rehearsals for the tests of modes, each ended after its test."""
+"""Rehearsals for the tests of modes, each ended after its test; a Postgres for modes with tables of their own."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.adapters.conftest import database as database
+from tests.adapters.conftest import engine as engine
+from tests.adapters.conftest import server as server
+from tests.adapters.conftest import template as template
 from tests.modes.rehearsal_table import Rehearsal
 
 
