@@ -9,6 +9,7 @@ import asyncio  # noqa: E402
 import contextlib  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 from app.errors import OffhookError  # noqa: E402
 
@@ -68,6 +69,11 @@ def _migrate(parser: argparse.ArgumentParser) -> Runner:
     return run
 
 
+def _names(text: str) -> tuple[str, ...]:
+    """A list with commas."""
+    return tuple(name.strip() for name in text.split(","))
+
+
 def _call(parser: argparse.ArgumentParser) -> Runner:
     parser.add_argument("script", nargs="?", help="name of a shipped script, or a path of one")
     parser.add_argument("--mode", help="call this mode instead of the script's")
@@ -75,12 +81,32 @@ def _call(parser: argparse.ArgumentParser) -> Runner:
         "--to", metavar="URL", help="call this server (its TWILIO_AUTH_TOKEN must be in the settings here)"
     )
     parser.add_argument("--all", action="store_true", help="run every shipped script")
+    parser.add_argument(
+        "--model",
+        metavar="A,B",
+        type=_names,
+        default=(),
+        help="run each script against each of these models, side by side",
+    )
+    parser.add_argument("--jobs", type=int, help="so many calls at a time; 1 prints the talk as it happens")
+    parser.add_argument(
+        "--budgets", type=Path, metavar="FILE", help="a TOML file with a table [budgets], instead of the usual"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a call instead of the talk")
 
     def run(chosen: argparse.Namespace) -> int:
         from app.commands.call import call
 
-        return call(script=chosen.script, mode=chosen.mode, to=chosen.to, every=chosen.all, as_json=chosen.json)
+        return call(
+            script=chosen.script,
+            mode=chosen.mode,
+            to=chosen.to,
+            every=chosen.all,
+            as_json=chosen.json,
+            models=chosen.model,
+            jobs=chosen.jobs,
+            budgets=chosen.budgets,
+        )
 
     return run
 

@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from app import metrics, prompts, registry
@@ -18,17 +21,24 @@ from app.adapters.endpoint import Endpoint, Known
 from app.adapters.journal import Journal
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
+from app.adapters.sessions import sessions
 from app.adapters.spare import Spares, SpareTimes
 from app.adapters.store import CallStore
+from app.adapters.texted import Texted
 from app.adapters.warm import Warm
+from app.consent import begin_with
 from app.core.phases import Terms
 from app.core.record import CallInfo, DebugEvent
-from app.mode import Mode, Store
+from app.errors import OffhookError
+from app.mode import Mode, ServerVad, Store
 from app.office import E164
 from app.raw_events import debug_event
 from app.settings import Settings
 from app.sim.model import ModelServer
 from app.switchboard import Redirector, Switchboard
+from app.texting import TextCarrier, Texting
+from app.web.console import doors
+from app.web.console.pages import Console
 from app.web.guard import Guard
 from app.web.status import Status
 from app.web.voice import Voice
@@ -44,6 +54,8 @@ DEBUG_DAYS = 14
 SESSION_SECONDS = 3600.0
 """A session with the model ends after an hour, whatever it is used for. Source: openai-realtime facts, 7."""
 SPARE_MARGIN_SECONDS = 300.0
+TRIAL_NUMBER = "+14155550199"
+"""Whom the keyless trial's texts are from; 555-01xx numbers belong to nobody."""
 LOST_HOURS = 25
 """Twilio ends a call after a day at most; one that is open longer has lost its process."""
 
@@ -61,6 +73,7 @@ class House:
         tokens: tuple[str, ...],
         store: Store,
         redirector: Redirector | None,
+        text_carrier: TextCarrier | None,
     ) -> None:
         """stand_in: URL of the built-in model stand-in; empty if a real model answers. tokens: those that Twilio signs with."""
         self.settings = settings
@@ -68,10 +81,15 @@ class House:
         self.endpoint = endpoint
         self.stand_in = stand_in
         self.registry = registry.find(settings)
+        for warning in self.registry.warnings:
+            log.warning("a mode is answered otherwise than it says", what=warning)
         self.journal = Journal(engine)
         password = settings.operator_password or kept_secret(settings.data, "operator_password")
         self.guard = Guard(settings, tokens, password)
         self.known = Known()
+        self.sessions = sessions(engine)
+        sender = settings.twilio_phone_number or (TRIAL_NUMBER if trial(settings) else "")
+        self.texting = Texting(text_carrier, sender, self.journal.put)
         spares = Spares(settings.spare_links, self._room, self.known, _spare_times(settings))
         self.warm = Warm(self.session, spares, primes=settings.prime_model)
         self.board = Switchboard(
@@ -79,12 +97,23 @@ class House:
             modes=self.registry.modes,
             journal=self.journal,
             store=store,
+            texting=self.texting,
+            sessions=self.sessions,
             warm=self.warm,
             terms=self.terms,
             max_calls=settings.max_calls,
             next_url=settings.public_url + "/twilio/next",
             redirector=redirector,
             version=VERSION,
+            consent=settings.consent,
+        )
+        self.console = Console(
+            settings=settings,
+            board=self.board,
+            registry=self.registry,
+            engine=engine,
+            guard=self.guard,
+            stand_in=stand_in,
         )
 
     def terms(self, mode: Mode) -> Terms:
@@ -92,6 +121,7 @@ class House:
         return Terms(
             model=mode.model or self.settings.realtime_model,
             greets=bool(mode.opening),
+            silence_ms=mode.turn_detection.silence_duration_ms if isinstance(mode.turn_detection, ServerVad) else 0,
             first_audio_seconds=self.settings.first_audio_seconds,
             dormant_seconds=self.settings.dormant_seconds,
             goodbye_seconds=min(15.0, self.settings.dormant_seconds),
@@ -109,14 +139,27 @@ class House:
         plan = SessionPlan.of(
             mode, model=model, instructions=instructions, transcription_model=self.settings.transcription_model
         )
+        if opening is None or not opening.speaks:
+            opening = first_words(mode, instructions, opening)
         return ModelSession(
             self.endpoint,
             model,
             plan,
-            opening or first_words(mode, instructions),
+            opening,
             known=self.known,
             note=lambda text: self._note(info.call_sid, text),
         )
+
+    async def put_demo_rows(self) -> None:
+        """Rows to try the modes with. For the embedded database only: nobody's own gets any."""
+        for mode in self.registry.modes.values():
+            if mode.demo is None:
+                continue
+            try:
+                async with self.sessions() as session:
+                    await mode.demo(session)
+            except OffhookError as wrong:
+                log.warning("no demo rows", mode=mode.name, why=str(wrong))
 
     def _room(self) -> int:
         """How many more calls could come."""
@@ -130,8 +173,8 @@ class House:
     def routes(self) -> list[BaseRoute]:
         """All doors."""
         voice = Voice(self.settings, self.board, self.guard, self.registry, CallStore(self.engine))
-        status = Status(self.settings, self.board, self.guard, self.stand_in)
-        return [*voice.routes(), *status.routes()]
+        status = Status(self.board, self.guard)
+        return [*voice.routes(), *status.routes(), *doors.routes(self.console)]
 
 
 def _spare_times(settings: Settings) -> SpareTimes:
@@ -140,11 +183,16 @@ def _spare_times(settings: Settings) -> SpareTimes:
     return SpareTimes(renew=min(SpareTimes().renew, max(SPARE_MARGIN_SECONDS, left)))
 
 
-def first_words(mode: Mode, instructions: str) -> Opening:
-    """How a mode begins a call. instructions: its whole prompt; per-response instructions replace it, so it goes with them."""
-    if mode.opening_instructions and mode.opening:
-        return Opening(instructions=f"{instructions}\n\n{mode.opening}")
-    return Opening(text=mode.opening)
+def first_words(mode: Mode, instructions: str, given: Opening | None = None) -> Opening:
+    """How a mode begins a call. instructions: its whole prompt; per-response instructions replace it, so it goes with them.
+
+    given: what must be said before anything else (`sentence`), and the state of the mode's flow that the call begins in.
+    """
+    sentence, state = (given.sentence, given.state) if given is not None else ("", "")
+    line = begin_with(sentence, mode.opening)
+    if mode.opening_instructions and line:
+        return Opening(state=state, instructions=f"{instructions}\n\n{line}")
+    return Opening(state=state, text=line)
 
 
 @contextlib.asynccontextmanager
@@ -155,7 +203,7 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         stack.push_async_callback(engine.dispose)
         await check(engine)
         tokens = settings.twilio_auth_tokens or (kept_secret(settings.data, "twilio_auth_token"),)
-        store, redirector = await _outside(settings, engine, tokens, stack)
+        store, redirector, text_carrier = await _outside(settings, engine, tokens, stack)
         stand_in = ""
         if settings.stand_in:
             server = ModelServer(scripts=[])
@@ -172,7 +220,18 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
             auth=settings.realtime_auth,
             dialect=None if settings.realtime_dialect == "auto" else settings.realtime_dialect,
         )
-        house = House(settings, engine, endpoint, stand_in=stand_in, tokens=tokens, store=store, redirector=redirector)
+        house = House(
+            settings,
+            engine,
+            endpoint,
+            stand_in=stand_in,
+            tokens=tokens,
+            store=store,
+            redirector=redirector,
+            text_carrier=text_carrier,
+        )
+        if not settings.database_url:
+            await house.put_demo_rows()
         models = sorted({mode.model or settings.realtime_model for mode in house.registry.modes.values()})
         house.warm.open(endpoint, models)
         writer = asyncio.create_task(house.journal.run(), name="journal")
@@ -184,8 +243,10 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         finally:
             house.board.close_all()
             house.warm.close()
+            await house.board.carried_through()
             lag.cancel()
             retention.cancel()
+            await house.texting.close()
             await house.journal.close(JOURNAL_SECONDS)
             writer.cancel()
             await asyncio.gather(writer, lag, retention, return_exceptions=True)
@@ -193,23 +254,39 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
 
 async def _outside(
     settings: Settings, engine: AsyncEngine, tokens: tuple[str, ...], stack: contextlib.AsyncExitStack
-) -> tuple[Store, Redirector | None]:
+) -> tuple[Store, Redirector | None, TextCarrier | None]:
     """The business's data and Twilio's REST API. An HTTP client is made only where one is configured: it takes 70 ms."""
     if not settings.business_api_base and not settings.twilio_account_sid:
-        return PgStore(engine, settings.office), None
+        return PgStore(engine, settings.office), None, LateTrialTexts() if trial(settings) else None
     import httpx
 
     from app.adapters.business_http import HttpStore
+    from app.adapters.kept_messages import KeptMessages
     from app.adapters.twilio_rest import TwilioRest
 
     client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
     store: Store = PgStore(engine, settings.office)
-    redirector = None
+    rest = None
     if settings.business_api_base:
-        store = HttpStore(settings.business_api_base, client)
+        store = KeptMessages(HttpStore(settings.business_api_base, client), store)
     if settings.twilio_account_sid:
-        redirector = TwilioRest(settings.twilio_api_base, settings.twilio_account_sid, tokens[0], client)
-    return store, redirector
+        rest = TwilioRest(settings.twilio_api_base, settings.twilio_account_sid, tokens[0], client)
+    return store, rest, rest or (LateTrialTexts() if trial(settings) else None)
+
+
+def trial(settings: Settings) -> bool:
+    """Whether nobody outside of this machine can call: then even texts go to a stand-in."""
+    return settings.stand_in and not settings.twilio_account_sid and settings.public_is_loopback
+
+
+class LateTrialTexts:
+    """`TrialTexts`, made with the first text: it brings in an HTTP client and the carrier stand-in."""
+
+    async def send_text(self, *, to: str, sender: str, body: str) -> Texted:
+        """To nobody's telephone."""
+        from app.sim.trial_texts import TrialTexts
+
+        return await TrialTexts(sender).send_text(to=to, sender=sender, body=body)
 
 
 def create_app(settings: Settings, database_url: str) -> Starlette:
@@ -222,7 +299,12 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
             app.router.routes[:] = house.routes()
             yield
 
-    return Starlette(lifespan=lifespan)
+    async def nowhere(request: Request, wrong: Exception) -> Response:
+        """An address that no route has, or not so."""
+        house: House = request.app.state.house
+        return await house.console.nowhere(request, wrong.status_code if isinstance(wrong, HTTPException) else 404)
+
+    return Starlette(lifespan=lifespan, exception_handlers={404: nowhere, 405: nowhere})
 
 
 async def _tidy(books: CallStore) -> None:

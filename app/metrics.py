@@ -13,7 +13,13 @@ bargein_seconds = Histogram("offhook_bargein_seconds", "speech_started to clear 
 relay_seconds = Histogram(
     "offhook_relay_seconds", "One message through the relay (sampled)", ["direction"], buckets=QUICK
 )
-tool_seconds = Histogram("offhook_tool_seconds", "Tool calls", ["tool", "result"], buckets=HUMAN)
+transfers_total = Counter(
+    "offhook_transfers_total", "Attempts to put a caller through, by what was first known to come of them", ["result"]
+)
+tool_seconds = Histogram(
+    "offhook_tool_seconds", "Tool calls", ["tool", "result"], buckets=(*HUMAN, 20.0, 30.0, 60.0, 120.0)
+)
+tool_slow_total = Counter("offhook_tool_slow_total", "Tool calls that took longer than their filler waits", ["tool"])
 model_reconnects_total = Counter("offhook_model_reconnects_total", "Model sessions opened again during a call")
 journal_spooled = Gauge("offhook_journal_spooled", "Rows that wait to be written to the database")
 loop_lag_seconds = Gauge("offhook_loop_lag_seconds", "How late the event loop runs")

@@ -14,21 +14,37 @@ tells the model what to do instead, and never returns "done" for what was not do
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
-from typing import Any, Literal, Protocol, get_type_hints, overload
+from typing import Any, Literal, Protocol, get_args, get_type_hints, overload
 
 import msgspec
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.captures.captured import (
+    Captured,
+    Confirmed,
+    DateRule,
+    DigitRule,
+    DigitString,
+    EmailAddress,
+    LocalDate,
+    LocalMoment,
+    LocalTime,
+    PersonName,
+    PhoneNumber,
+    PostalCode,
+    SpelledWord,
+)
 from app.errors import BackendDown, BusinessError, NotFound, SlotTaken, ToolError
 from app.flows import Digits, Flow, Go, State
 from app.office import Desk, Office
 from app.tools import Tool, about
 
 __all__ = [
-    "BackendDown", "Booking", "BusinessError", "CallContext", "Desk", "Digits", "Disclosure", "Effort", "EndCall", "Flow", "Go",
-    "Mode", "NoiseReduction", "NotFound", "Office", "SemanticVad", "ServerVad", "SlotTaken", "State", "Store", "Tool", "ToolError",
-    "Transfer", "TurnDetection", "about", "tool",
+    "BackendDown", "Booking", "BusinessError", "CallContext", "Captured", "Confirmed", "DateRule", "Desk", "DigitRule",
+    "DigitString", "Digits", "Disclosure", "Effort", "EmailAddress", "EndCall", "Flow", "Go", "LocalDate", "LocalMoment",
+    "LocalTime", "Mode", "NoiseReduction", "NotFound", "Office", "PersonName", "PhoneNumber", "PostalCode", "SemanticVad",
+    "ServerVad", "SlotTaken", "SpelledWord", "State", "Store", "Tool", "ToolError", "Transfer", "TurnDetection", "about",
+    "tool",
 ]  # fmt: skip
 
 
@@ -82,6 +98,13 @@ class Store(Protocol):
 
     async def add_message(self, *, name: str, text: str, phone: str, key: str) -> str:
         """Keep a message for the office; returns its reference."""
+        ...
+
+    async def names_under(self, phone: str) -> list[str]:
+        """Names of earlier bookings and messages under a number (E.164), latest first; empty for a number that nobody knows.
+
+        A number can be forged: nobody is told a name, or anything else, because they call from it.
+        """
         ...
 
 
@@ -176,6 +199,8 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True):
     """Type of what comes of a call; a tool fills `CallContext.outcome` field by field."""
     flow: Flow | None = None
     """States that the machine drives the talk through; None: one talk with all tools."""
+    demo: Callable[[AsyncSession], Awaitable[None]] | None = None
+    """Puts rows to try the mode with into its own tables; safe to repeat. Run at each start on the embedded database, never on another."""
     disclosure: Disclosure = Disclosure(when="never")
     """What is announced, to whom."""
     max_prompt_tokens: int = 1500
@@ -215,6 +240,12 @@ def tool(
 
     def make(function: Callable[..., Any]) -> Tool:
         hints = get_type_hints(function, include_extras=True)
+        answer = hints.get("return")
+        if background and {Transfer, EndCall} & {answer, *get_args(answer)}:
+            raise TypeError(
+                f"tool {function.__name__!r}: a background tool can neither put the caller through nor end the call: it comes back "
+                "while they talk. Let it return text, and the model call another tool"
+            )
         return Tool.of(
             function,
             hints,

@@ -1,8 +1,10 @@
 """The registry: finds every mode in `modes/`, checks them all, and says which one answers a call."""
 
 import importlib
+import importlib.util
 import pkgutil
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import get_args, get_type_hints
@@ -11,6 +13,7 @@ import structlog
 
 from app import prompts
 from app.errors import SetupError
+from app.flow_check import flow_faults, settle_desks
 from app.mode import Mode, SemanticVad, ServerVad
 from app.office import Office
 from app.settings import Settings
@@ -26,9 +29,11 @@ SERVER_VAD = {"threshold": (0.55, 0.65), "silence_duration_ms": (400, 650), "pre
 class Registry:
     """All modes by name, all of them sound."""
 
-    def __init__(self, modes: dict[str, Mode], settings: Settings) -> None:
+    def __init__(self, modes: dict[str, Mode], settings: Settings, warnings: Sequence[str] = ()) -> None:
+        """warnings: what does not stop a start, as sentences; the house tells them once."""
         self.modes = modes
         self.settings = settings
+        self.warnings = list(warnings)
 
     def mode_for(self, wanted: str, dialled: str) -> Mode:
         """`?mode=` in the configured URL, else by the dialled number, else the default. A caller never hears an error."""
@@ -43,10 +48,11 @@ def find(settings: Settings, package: ModuleType | None = None) -> Registry:
     package = package or importlib.import_module("modes")
     modes: dict[str, Mode] = {}
     faults: list[str] = []
+    warnings: list[str] = []
     for found in pkgutil.iter_modules(package.__path__):
         name = found.name
         try:
-            mode = getattr(importlib.import_module(f"{package.__name__}.{name}"), "mode", None)
+            mode = _mode_in(f"{package.__name__}.{name}", folder=found.ispkg)
         except Exception as wrong:  # whatever a mode's file does wrong belongs into the report
             faults.append(f"modes/{name}: cannot be imported: {type(wrong).__name__}: {wrong}")
             continue
@@ -54,7 +60,8 @@ def find(settings: Settings, package: ModuleType | None = None) -> Registry:
             faults.append(f"modes/{name}: expected a line `mode = Mode(...)`, found {type(mode).__name__}")
             continue
         faults += check(name, mode, settings.office)
-        modes[name] = mode
+        modes[name], doubts = settle_desks(mode, settings.office)
+        warnings += doubts
     for where, name in {"calls.default_mode": settings.default_mode, **settings.numbers}.items():
         if name not in modes:
             faults.append(
@@ -62,7 +69,15 @@ def find(settings: Settings, package: ModuleType | None = None) -> Registry:
             )
     if faults:
         raise SetupError("the modes cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
-    return Registry(modes, settings)
+    return Registry(modes, settings, warnings)
+
+
+def _mode_in(module: str, *, folder: bool) -> object:
+    """What a file, or a folder's `__init__.py` or `mode.py`, calls `mode`; None if it calls nothing so."""
+    mode = getattr(importlib.import_module(module), "mode", None)
+    if not folder or isinstance(mode, Mode) or not importlib.util.find_spec(f"{module}.mode"):
+        return mode
+    return getattr(importlib.import_module(f"{module}.mode"), "mode", None)
 
 
 def check(file: str, mode: Mode, office: Office) -> list[str]:
@@ -70,16 +85,18 @@ def check(file: str, mode: Mode, office: Office) -> list[str]:
     faults = prompts.check(mode, office, datetime.now(UTC))
     if mode.name != file:
         faults.append(f"modes/{file}: expected name={file!r}, as the file is called, got {mode.name!r}")
+    states = mode.flow.states if mode.flow is not None else ()
+    in_states = {tool.name for state in states for tool in state.tools}
     names = [tool.name for tool in mode.tools]
     for name in sorted({name for name in names if names.count(name) > 1}):
         faults.append(f"mode {mode.name!r}: the tool {name!r} is listed twice")
     for tool in mode.first_turn:
         if tool.name not in names:
             faults.append(f"mode {mode.name!r}: the first turn's tool {tool.name!r} is not among its tools")
-    for name in names:
+    for name in (*names, *sorted(in_states.difference(names))):
         if not TOOL_NAME.fullmatch(name):
             faults.append(f"mode {mode.name!r}: expected a tool name of letters, digits, _ and -, got {name!r}")
-    return faults + [f"mode {mode.name!r}: {fault}" for fault in session_faults(mode)]
+    return faults + [f"mode {mode.name!r}: {fault}" for fault in (*session_faults(mode), *flow_faults(mode))]
 
 
 def session_faults(mode: Mode) -> list[str]:

@@ -8,7 +8,7 @@ and comes back as an event. No exception leaves a link's callback: a fault of ou
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -39,6 +39,10 @@ DEAD_STREAM_SECONDS = 10.0
 ALIVE_SECONDS = 0.5
 SAMPLE = 64
 """One message in so many is timed."""
+
+
+Watcher = Callable[[ev.Event, Sequence[do.Effect]], None]
+"""Is shown each event of a call and what came of it, once that is done; never its audio. It must not wait."""
 
 
 class Household(Protocol):
@@ -72,9 +76,11 @@ class Relay:
         self.caller = caller
         self.journal = journal
         self.toolbox = toolbox
+        toolbox.report = self.apply
         self.house = house
         self.stream_sid = ""
         self.model: ModelSession | None = None
+        self.watcher: Watcher | None = None
         self.framer = Framer()
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.get_running_loop()
@@ -227,14 +233,27 @@ class Relay:
             self.stream_sid = event.stream_sid
         elif type(event) is ev.ModelComplained:
             self._complaint(event)
-        for effect in self.machine.receive(event, self.now()):
+        effects = self.machine.receive(event, self.now())
+        for effect in effects:
             try:
                 self.perform(effect)
             except PeerError as wrong:  # a dead end is reported by its own link
                 self._log.info("could not be sent", effect=type(effect).__name__, why=str(wrong))
             except Exception:
                 self._log.exception("an effect failed", effect=type(effect).__name__)
+        if self.machine.trace.rows:
+            for row in self.machine.trace.take():
+                self.journal.put(row)
         self._arm()
+        if self.watcher is not None:
+            self._show(self.watcher, event, effects)
+
+    def _show(self, watcher: Watcher, event: ev.Event, effects: Sequence[do.Effect]) -> None:
+        try:
+            watcher(event, effects)
+        except Exception:  # who looks on must not be what ends a call
+            self._log.exception("a watcher failed, and is not shown more")
+            self.watcher = None
 
     def perform(self, effect: do.Effect) -> None:
         """Carry out one effect now; what takes time is a task that comes back as an event."""
@@ -271,8 +290,8 @@ class Relay:
         match effect:
             case do.CloseModel():
                 self.model.close()
-            case do.OfferTools(detection=detection):
-                tools = [tool.wire() for tool in self.mode.tools]
+            case do.OfferTools(detection=detection, tools=offered):
+                tools = [tool.wire() for tool in self.mode.tools] if offered is None else list(offered)
                 session = self.model.dialect.update(tools, self.mode.turn_detection if detection else None)
                 self.model.send(realtime.update_session(session, OFFER_ID))
             case _:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import dotenv
 import msgspec
 
+from app.consent_rules import Rules
 from app.errors import SetupError
 from app.office import E164, Office
 from app.office_file import read_office
@@ -56,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_mode: str = "receptionist"
     numbers: Mapping[str, str] = {}
     """Dialled number -> mode."""
+    consent: Rules = msgspec.field(default_factory=Rules)
+    """What is announced, to whom, in which words."""
 
     def __repr__(self) -> str:
         """Without values: half of them are secrets."""

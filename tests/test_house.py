@@ -26,7 +26,9 @@ FLOORS: dict[str, int] = {
     "app.relay": 4,
     "app.toolbox": 4,
     "app.switchboard": 4,
+    "app.roster": 4,
     "app.live_call": 4,
+    "app.interventions": 4,
     "app.transfers": 4,
     "app.texting": 4,
     "app.raw_events": 4,
@@ -34,6 +36,9 @@ FLOORS: dict[str, int] = {
     "app.adapters": 3,
     # 2 mind: what a call is
     "app.core": 2,
+    "app.flow_check": 2,
+    "app.flow_sheet": 2,
+    "app.mode_sheet": 2,
     # 1 forms: the shape of messages and of a mode
     "app.wire": 1,
     "app.tools": 1,
@@ -54,6 +59,8 @@ FLOORS: dict[str, int] = {
     "app.office": 0,
     "app.office_file": 0,
     "app.clips": 0,
+    "app.area_codes": 0,
+    "app.consent_rules": 0,
     "app.metrics": 0,
 }
 """The floor of a module is that of its longest name here."""

@@ -12,8 +12,33 @@ import msgspec
 from sqlalchemy import Executable, Table, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 
-from app.adapters.tables import call_outcomes, calls, milestones, tool_calls, turns
-from app.core.record import CallEnded, CallStarted, DebugEvent, Milestone, Outcome, Row, ToolCall, Turn
+from app.adapters.tables import (
+    call_outcomes,
+    calls,
+    captures,
+    consents,
+    milestones,
+    responses,
+    spans,
+    tool_calls,
+    transfers,
+    turns,
+)
+from app.core.record import (
+    CallEnded,
+    CallStarted,
+    Capture,
+    Consent,
+    DebugEvent,
+    Milestone,
+    Outcome,
+    Response,
+    Row,
+    Span,
+    ToolCall,
+    TransferAttempt,
+    Turn,
+)
 
 
 class Entry(NamedTuple):
@@ -51,6 +76,7 @@ STARTED = ("mode", "direction", "from_number", "to_number", "started_at", "versi
 ENDED = (
     "ended_at", "outcome", "cost_usd", "greeting_path", "greeting_ms",
     "input_tokens", "cached_tokens", "input_audio_tokens", "cached_audio_tokens",
+    "model", "slowest_turn_ms", "cuts", "failed_tools",
 )  # fmt: skip
 
 
@@ -87,7 +113,12 @@ WRITING_ORDER: dict[type[Row], Executable] = {
     Milestone: insert(milestones).on_conflict_do_nothing(),
     Turn: _put(turns),
     ToolCall: _put(tool_calls),
+    Capture: _put(captures),
+    TransferAttempt: _put(transfers),
+    Consent: _put(consents),
     Outcome: _put(call_outcomes),
+    Span: _put(spans),
+    Response: _put(responses),
     CallEnded: _put(calls, *ENDED),
     DebugEvent: PUT_DEBUG_EVENTS,
 }

@@ -12,10 +12,14 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
     history: list[tuple[str, str]] = []
     """(role, text) of what was said earlier in this call."""
+    state: str = ""
+    """What the flow's state says to the model; with neither text nor instructions: the mode's own opening, in this state."""
     text: str = ""
     """A user's line that the model answers with its first words; empty: the caller speaks first."""
     instructions: str = ""
     """Instead of `text`: instructions of the first response, which replace the session's for it."""
+    sentence: str = ""
+    """Said first in the mode's own opening, word for word."""
 
     @property
     def speaks(self) -> bool:
@@ -25,6 +29,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     def commands(self, dialect: Dialect) -> list[bytes]:
         """What to send when the session is ready."""
         lines = [realtime.add_text(role, text, dialect) for role, text in self.history]
+        if self.state:
+            lines.append(realtime.add_text("system", self.state, dialect))
         if self.text:
             lines.append(realtime.add_text("user", self.text, dialect))
         return [*lines, realtime.create_response(OPENING_ID, self.instructions)] if self.speaks else lines

@@ -25,8 +25,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision in migrations/versions, oldest first: lets a ready server know its schema without loading Alembic."""
+
+PARTY = "CASE WHEN direction = 'outbound' THEN to_number ELSE from_number END"
+"""The number at the other end of the line, whoever dialled it."""
+WORDS = "to_tsvector('simple'::regconfig, \"left\"(generated_text, 20000))"
+"""The words of a turn. 'simple' knows no language, so it finds names and numbers, too; a text of a megabyte would be refused."""
+SLOW_MS = 2000
+SLOW = f"slowest_turn_ms >= {SLOW_MS}"
+CUT = "cuts > 0"
+FAILED = "(outcome = ANY (ARRAY['failed'::text, 'lost'::text])) OR failed_tools > 0"
 
 metadata = MetaData(
     naming_convention={
@@ -82,9 +91,25 @@ calls = Table(
     Column("cached_tokens", Integer),
     Column("input_audio_tokens", Integer),
     Column("cached_audio_tokens", Integer),
+    Column("model", Words),
+    Column("slowest_turn_ms", Integer),
+    Column("cuts", Integer),
+    Column("failed_tools", Integer),
     Index(None, "started_at"),
     Index(None, "from_number", "started_at"),
     Index("ix_calls_open", "started_at", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_calls_mode", "mode", "started_at", "call_sid"),
+    Index("ix_calls_outcome", "outcome", "started_at", "call_sid"),
+    Index("ix_calls_slow", "started_at", "call_sid", postgresql_where=text(SLOW)),
+    Index("ix_calls_cut", "started_at", "call_sid", postgresql_where=text(CUT)),
+    Index("ix_calls_failed", "started_at", "call_sid", postgresql_where=text(FAILED)),
+    Index(
+        "ix_calls_party",
+        func.reverse(text(PARTY)).label("party"),
+        "started_at",
+        "call_sid",
+        postgresql_ops={"party": "text_pattern_ops"},
+    ),
 )
 
 turns = Table(
@@ -97,6 +122,7 @@ turns = Table(
     Column("heard_text", Words, nullable=False),
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
+    Index("ix_turns_words", text(WORDS), postgresql_using="gin"),
 )
 
 tool_calls = Table(
@@ -109,6 +135,41 @@ tool_calls = Table(
     Column("result", Words, nullable=False),
     Column("status", Words, nullable=False),
     Column("ms", Integer, nullable=False),
+    Column("start_ms", Integer),
+)
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("turn", Integer),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("audio_ms", Integer),
+    Column("relay_us", Integer),
+    Column("note", Words, nullable=False),
+)
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("response_id", Words, nullable=False),
+    Column("model", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("text_in", Integer, nullable=False),
+    Column("text_cached", Integer, nullable=False),
+    Column("audio_in", Integer, nullable=False),
+    Column("audio_cached", Integer, nullable=False),
+    Column("text_out", Integer, nullable=False),
+    Column("audio_out", Integer, nullable=False),
+    Column("cost_usd", Numeric(12, 6, asdecimal=False), nullable=False),
 )
 
 milestones = Table(
@@ -120,6 +181,33 @@ milestones = Table(
     Index(None, "name", "at"),
 )
 
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("desk", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("result", Words, nullable=False),
+    Column("whisper", Words, nullable=False),
+    Column("started_at", _moment(), nullable=False),
+    Column("ended_at", _moment()),
+    Index(None, "started_at"),
+)
+
+captures = Table(
+    "captures",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Words, nullable=False),
+    Column("argument", Words, nullable=False),
+    Column("heard", Words, nullable=False),
+    Column("value", Words, nullable=False),
+    Column("confirmed", Boolean, nullable=False),
+    Column("failures", Integer, nullable=False),
+)
+
 call_outcomes = Table(
     "call_outcomes",
     metadata,
@@ -127,6 +215,18 @@ call_outcomes = Table(
     Column("kind", Words, nullable=False),
     Column("fields", JSONB, nullable=False),
     Column("valid", Boolean, nullable=False),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("what", Words, primary_key=True),
+    Column("at", _moment(), nullable=False),
+    Column("text", Words, nullable=False),
+    Column("why", Words, nullable=False),
+    Column("how", Words, nullable=False),
+    Column("heard", Boolean, nullable=False),
 )
 
 debug_events = Table(

@@ -42,7 +42,8 @@ class Warm:
     def prepare(self, info: CallInfo, mode: Mode, opening: Opening | None) -> None:
         """Have a session begun for a call, at once but not here; one that was begun before is dropped.
 
-        opening None: the mode's own. Nothing of it delays the webhook: the prompt is rendered and the link written later.
+        opening None, or one that does not speak: the mode's own. Nothing of it delays the webhook: the prompt is rendered and
+        the link written later.
         """
         self.retire(info.call_sid)
         loop = asyncio.get_running_loop()
@@ -53,7 +54,7 @@ class Warm:
         session = self.make(info, mode, opening)
         self.prepared[info.call_sid] = session
         spare = self.spares.take(session.endpoint, session.model)
-        session.start(spare, primes=self.primes and opening is None)
+        session.start(spare, primes=self.primes and (opening is None or not opening.speaks))
 
     def claim(self, info: CallInfo, mode: Mode, opening: Opening | None) -> tuple[ModelSession, str]:
         """The call's session, and the path it came by. One that was lost meanwhile is replaced by a new one."""

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -23,22 +23,72 @@ from app import settings as all_settings
 from app.adapters.data_folder import Running, kept_secret, running_file
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
+from app.commands.comparison import summarise, table, verdict
+from app.commands.side_by_side import Lane, play, usual_jobs
 from app.core.record import ToolCall, Turn
 from app.errors import SetupError
 from app.settings import ROOT, Settings
 from app.sim import script as scripts
+from app.sim.budgets import USUAL, Budgets
+from app.sim.budgets import load as load_budgets
 from app.sim.carrier import ACCOUNT_SID
-from app.sim.rehearsal import Report, Target, Watcher, rehearse
+from app.sim.rehearsal import Target, Watcher
+from app.sim.report import Report
 
 START_SECONDS = 30.0
 
 
-def call(*, script: str | None, mode: str | None, to: str | None, every: bool, as_json: bool) -> int:
-    """Run one script, or all. 0 only if every expectation of every script holds."""
+def call(
+    *,
+    script: str | None,
+    mode: str | None,
+    to: str | None,
+    every: bool,
+    as_json: bool,
+    models: Sequence[str] = (),
+    jobs: int | None = None,
+    budgets: Path | None = None,
+) -> int:
+    """Run one script, or all; against each of `models`, if there are any. 0 only if all expectations hold, within the budgets."""
     chosen = _chosen(script, every=every)
-    if mode and to is None and mode not in (modes := registry.find(all_settings.load()).modes):
-        raise SetupError(f"expected a mode, one of {', '.join(modes)}, got {mode!r}")
-    return asyncio.run(_call(chosen, mode or "", to, as_json=as_json))
+    limits = load_budgets(budgets) if budgets is not None else USUAL
+    if jobs is not None and jobs < 1:
+        raise SetupError(f"expected --jobs of 1 or more, got {jobs}")
+    if models and to is not None:
+        raise SetupError("expected --model or --to, got both: which model a server has is its own setting")
+    if len(set(models)) != len(models) or not all(models):
+        raise SetupError(f"expected the names of different models as --model A,B, got {','.join(models)!r}")
+    if (mode or models) and to is None:
+        found = registry.find(all_settings.load()).modes
+        if mode and mode not in found:
+            raise SetupError(f"expected a mode, one of {', '.join(found)}, got {mode!r}")
+        own = {name: found[name].model for name in {mode or one.mode for one in chosen.values()} if name in found}
+        for name in sorted(name for name, model in own.items() if models and model):
+            print(
+                f"offhook call: the mode {name!r} has a model of its own, {own[name]}, in every column", file=sys.stderr
+            )
+    plan = Plan(mode=mode or "", to=to, as_json=as_json, models=tuple(models), jobs=jobs, limits=limits)
+    try:
+        return asyncio.run(_call(chosen, plan))
+    except* SetupError as wrong:
+        raise _first(wrong) from None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How the calls are made. jobs None: as many as this machine bears."""
+
+    mode: str
+    to: str | None
+    as_json: bool
+    models: tuple[str, ...]
+    jobs: int | None
+    limits: Budgets
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What is said of several things that went wrong at once: the first."""
+    wrong = group.exceptions[0]
+    return _first(wrong) if isinstance(wrong, BaseExceptionGroup) else wrong
 
 
 def _chosen(name: str | None, *, every: bool) -> dict[str, scripts.Script]:
@@ -53,29 +103,59 @@ def _chosen(name: str | None, *, every: bool) -> dict[str, scripts.Script]:
     return {path.stem: scripts.load(path)}
 
 
-async def _call(chosen: dict[str, scripts.Script], mode: str, to: str | None, *, as_json: bool) -> int:
+async def _call(chosen: dict[str, scripts.Script], plan: Plan) -> int:
     settings = all_settings.load()
-    good = True
+    several = len(chosen) * max(1, len(plan.models)) > 1
+    jobs = min(plan.jobs or usual_jobs(), len(chosen) * max(1, len(plan.models)))
+    live = not plan.as_json and not plan.models and jobs == 1
+    printers: dict[str, Printer] = {}
+
+    def watcher(script: scripts.Script) -> Printer | None:
+        if live:
+            printers[script.title] = Printer(script)
+        return printers.get(script.title)
+
+    def done(report: Report) -> None:
+        if plan.as_json:
+            print(msgspec.json.encode(report).decode(), flush=True)
+        elif live:
+            print(printers[chosen[report.script].title].summary(report), flush=True)
+        else:
+            print(verdict(report), flush=True)
+
     async with contextlib.AsyncExitStack() as stack:
-        target, database = await _target(settings, to, stack, quiet=as_json)
-        store = None
-        if database:
-            engine = make_engine(database)
-            stack.push_async_callback(engine.dispose)
-            store = CallStore(engine)
+        lanes = []
+        for model in plan.models or ("",):
+            target, database = await _target(settings, plan.to, stack, quiet=plan.as_json, model=model)
+            store = None
+            if database:
+                engine = make_engine(database)
+                stack.push_async_callback(engine.dispose)
+                store = CallStore(engine)
+            lanes.append(Lane(model=model, target=target, store=store))
         today = settings.office.now(datetime.now(UTC)).date()
-        for name, script in chosen.items():
-            printer = None if as_json else Printer(script)
-            report = await rehearse(name, script, target, today=today, store=store, watcher=printer, mode=mode)
-            print(msgspec.json.encode(report).decode() if printer is None else printer.summary(report), flush=True)
-            good = good and report.ok
+        reports = await play(
+            chosen, lanes, today=today, mode=plan.mode, jobs=jobs, limits=plan.limits, watcher=watcher, done=done
+        )
+    by_model = {model: [report for report in reports if report.model == model] for model in plan.models or ("",)}
+    summaries = [summarise(model, calls, plan.limits) for model, calls in by_model.items()]
+    if not several:
+        return 0 if reports[0].ok else 1
+    good = all(summary.ok for summary in summaries)
+    if plan.as_json:
+        print(msgspec.json.encode({"ok": good, "jobs": jobs, "models": summaries}).decode())
+    else:
+        print("\n" + table(reports, summaries, jobs=jobs))
     return 0 if good else 1
 
 
 async def _target(
-    settings: Settings, to: str | None, stack: contextlib.AsyncExitStack, *, quiet: bool
+    settings: Settings, to: str | None, stack: contextlib.AsyncExitStack, *, quiet: bool, model: str = ""
 ) -> tuple[Target, str]:
-    """The server to call and its database: the one at `to`, this checkout's running one, or one started for the call."""
+    """The server to call and its database: the one at `to`, this checkout's running one, or one started for the calls.
+
+    model: then it is always one of our own, as a server has one model.
+    """
     if to is not None:
         if not settings.twilio_auth_tokens:
             raise SetupError(f"expected TWILIO_AUTH_TOKEN to sign calls to {to}, found none in the environment or .env")
@@ -84,8 +164,12 @@ async def _target(
         if not quiet:
             print("the books of that server are out of reach: talk, tools and outcome are neither shown nor checked")
         return _aim(settings, to, to, settings.twilio_auth_tokens[0]), ""
-    found = find_running(settings.data)
-    running, data = (found, settings.data) if found else await stack.enter_async_context(started_server(quiet=quiet))
+    found = None if model else find_running(settings.data)
+    if found:
+        running, data = found, settings.data
+    else:
+        server = started_server(quiet=quiet, REALTIME_MODEL=model) if model else started_server(quiet=quiet)
+        running, data = await stack.enter_async_context(server)
     token = settings.twilio_auth_tokens[0] if settings.twilio_auth_tokens else kept_secret(data, "twilio_auth_token")
     return _aim(settings, running.url, running.public_url, token, running.model), running.database_url
 
@@ -155,7 +239,7 @@ async def started_server(
                 raise SetupError(f"expected a server to call, but it did not start:\n{tail}")
             await asyncio.sleep(0.05)
         if not quiet:
-            print(f"started a server for this call on {running.url}", file=sys.stderr)
+            print(f"started a server for this on {running.url}", file=sys.stderr)
         yield running, data
     finally:
         process.send_signal(signal.SIGINT)  # at once: SIGTERM would wait for calls
@@ -213,6 +297,8 @@ class Printer(Watcher):
             lines[-1] += (
                 f"${report.call.cost_usd or 0:.4f}, greeting {report.call.greeting_path} {report.call.greeting_ms} ms"
             )
+        lines += [f"UNTRUE: {words}" for words in report.untrue]
+        lines += [f"OVER BUDGET: {fault}" for fault in report.over_budget]
         lines += [f"FAULT: {fault}" for fault in report.faults] or ["all expectations hold"]
         return "\n".join(lines)
 

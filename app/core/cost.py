@@ -42,9 +42,32 @@ def cost_usd(model: str, usage: dict[str, Any] | None) -> float:
 
     Cached tokens are a part of the input tokens, and are taken out of them. Source: realtime-costs guide.
     """
+    price, tokens = price_of(model), used(usage)
+    return (
+        tokens.text_in * price.text_in
+        + tokens.text_cached * price.text_cached
+        + tokens.audio_in * price.audio_in
+        + tokens.audio_cached * price.audio_cached
+        + tokens.text_out * price.text_out
+        + tokens.audio_out * price.audio_out
+    ) / 1_000_000
+
+
+class Used(msgspec.Struct, frozen=True):
+    """Tokens of one response, each kind by itself: cached ones are not counted in the others."""
+
+    text_in: int = 0
+    text_cached: int = 0
+    audio_in: int = 0
+    audio_cached: int = 0
+    text_out: int = 0
+    audio_out: int = 0
+
+
+def used(usage: dict[str, Any] | None) -> Used:
+    """The tokens that a response is paid for by; usage as above."""
     if not usage:
-        return 0.0
-    price = price_of(model)
+        return Used()
     inputs = _part(usage, "input_token_details", "input_tokens_details")
     outputs = _part(usage, "output_token_details", "output_tokens_details")
     cached = _part(inputs, "cached_tokens_details")
@@ -52,15 +75,14 @@ def cost_usd(model: str, usage: dict[str, Any] | None) -> float:
     text_cached, audio_cached = _count(cached, "text_tokens"), _count(cached, "audio_tokens")
     if not cached:  # the flat dialect says only how many in all: text is the usual prefix
         text_cached = min(_count(inputs, "cached_tokens"), text_in)
-    dollars = (
-        max(0, text_in - text_cached) * price.text_in
-        + text_cached * price.text_cached
-        + max(0, audio_in - audio_cached) * price.audio_in
-        + audio_cached * price.audio_cached
-        + _count(outputs, "text_tokens") * price.text_out
-        + _count(outputs, "audio_tokens") * price.audio_out
+    return Used(
+        text_in=max(0, text_in - text_cached),
+        text_cached=text_cached,
+        audio_in=max(0, audio_in - audio_cached),
+        audio_cached=audio_cached,
+        text_out=_count(outputs, "text_tokens"),
+        audio_out=_count(outputs, "audio_tokens"),
     )
-    return dollars / 1_000_000
 
 
 class InputTokens(msgspec.Struct, frozen=True):

@@ -10,8 +10,13 @@ from typing import Any, Literal
 
 import msgspec
 
-Who = Literal["caller", "agent"]
+Who = Literal["caller", "agent", "house"]
+"""`house`: a line about the call itself, said by nobody: what an operator did to it."""
 Direction = Literal["inbound", "outbound"]
+SpanKind = Literal["stream", "sent", "spoken", "mark", "clear", "truncate", "clip", "key"]
+TransferResult = Literal[
+    "", "accepted", "busy", "no_answer", "declined", "voicemail", "caller_left", "failed", "closed"
+]
 
 
 class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +26,8 @@ class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
     account_sid: str
     caller: str
     dialled: str
+    from_state: str = ""
+    """State or province of the caller's number, as the carrier names it; empty if it does not."""
 
 
 class CallStarted(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +56,12 @@ class CallEnded(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int | None = None
     input_audio_tokens: int | None = None
     cached_audio_tokens: int | None = None
+    model: str | None = None
+    slowest_turn_ms: int | None = None
+    """Of all waits from where the caller stopped to the first sound of the answer; 0 if the caller never waited for one."""
+    cuts: int | None = None
+    """How often the caller cut in on what was played."""
+    failed_tools: int | None = None
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,15 +81,20 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One tool call. `arguments` and `result` are as on the wire: JSON text, or what came instead of it."""
+    """One tool call. `arguments` and `result` are as on the wire: JSON text, or what came instead of it.
+
+    status `working`: it goes on behind the talk, and the row is written again when it has come back.
+    """
 
     call_sid: str
     seq: int
     name: str
     arguments: str
     result: str
-    status: Literal["ok", "refused", "error", "late"]
+    status: Literal["ok", "refused", "error", "late", "working"]
     ms: int
+    start_ms: int | None = None
+    """When the model asked for it; None in calls of before this was kept."""
 
 
 class Milestone(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +103,23 @@ class Milestone(msgspec.Struct, frozen=True, kw_only=True):
     call_sid: str
     name: str
     at: datetime
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller gave for an argument of a tool, written again under the same `seq` as more of it becomes known.
+
+    kind: name, phone, email, ... as app/captures/kinds.py has them. heard: what the model sent last, 300 characters at most.
+    value: as it was read; empty while it could not be. failures: corrections, and words that could not be read.
+    """
+
+    call_sid: str
+    seq: int
+    kind: str
+    argument: str
+    heard: str
+    value: str
+    confirmed: bool
+    failures: int
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +131,79 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     valid: bool
 
 
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    """What was announced to the caller, and whether they heard it. Written again once they have."""
+
+    call_sid: str
+    at: datetime
+    """When the call began for which it was decided."""
+    what: Literal["ai", "recording", "both"]
+    text: str
+    why: str
+    how: Literal["before_stream", "greeting"]
+    heard: bool
+
+
+class TransferAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt to put the caller through, written again under the same `seq` as more of it becomes known.
+
+    result: empty while nothing is known. "accepted": the person pressed the key, or was joined where none was asked for.
+    whisper: what the person heard before they were asked for the key; empty for a blind transfer.
+    """
+
+    call_sid: str
+    seq: int
+    desk: str
+    reason: str
+    result: TransferResult
+    whisper: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Something with a place on the call's time axis; `seq` counts them in the order in which they were known.
+
+    sent: an item's audio went to the carrier, `audio_ms` of it; `relay_us` passed from the model's first piece to the carrier's.
+    spoken: the caller's sound, by the model's count. mark: sent, and back; flushed by a clear, or never back, says `note`.
+    truncate: the model was told that `audio_ms` of the item were heard. clear, key, clip: a moment. stream: `note` is how it ended.
+    name: the item's id, the mark's, the key, the clip's, the stream's. turn: `seq` of its turn, where it belongs to one.
+    """
+
+    call_sid: str
+    seq: int
+    kind: SpanKind
+    name: str
+    turn: int | None
+    start_ms: int
+    end_ms: int
+    audio_ms: int | None
+    relay_us: int | None
+    note: str
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """One response of the model: when it was made, and the tokens that were paid for it. Cached tokens are not in the others.
+
+    status: as the provider has it, with its reason; empty if the stream ended first.
+    """
+
+    call_sid: str
+    seq: int
+    response_id: str
+    model: str
+    status: str
+    start_ms: int
+    end_ms: int
+    text_in: int = 0
+    text_cached: int = 0
+    audio_in: int = 0
+    audio_cached: int = 0
+    text_out: int = 0
+    audio_out: int = 0
+    cost_usd: float = 0.0
+
+
 class DebugEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One raw protocol event, audio taken out. `source` is the end that sent it."""
 
@@ -105,7 +213,20 @@ class DebugEvent(msgspec.Struct, frozen=True, kw_only=True):
     event: dict[str, Any]
 
 
-Row = CallStarted | CallEnded | Turn | ToolCall | Milestone | Outcome | DebugEvent
+Row = (
+    CallStarted
+    | CallEnded
+    | Turn
+    | ToolCall
+    | Milestone
+    | Capture
+    | Outcome
+    | TransferAttempt
+    | Consent
+    | DebugEvent
+    | Span
+    | Response
+)
 
 
 class Spoken(msgspec.Struct):
@@ -123,8 +244,8 @@ class Spoken(msgspec.Struct):
     @property
     def heard_text(self) -> str:
         """The words that were heard: all of them, or the share of whole words that the heard milliseconds cover."""
-        if self.who == "caller" or self.heard_ms >= self.sent_ms:
-            return self.text if self.who == "caller" or self.sent_ms else ""
+        if self.who != "agent" or self.heard_ms >= self.sent_ms:
+            return self.text if self.who != "agent" or self.sent_ms else ""
         share = int(len(self.text) * self.heard_ms / self.sent_ms)
         if share < len(self.text) and not self.text[share].isspace():
             share = self.text.rfind(" ", 0, share) + 1
@@ -141,7 +262,25 @@ class CallRecord(msgspec.Struct, kw_only=True):
     """`seq` of the first of `spoken`: more than 0 for a call that another process began."""
     earlier: list[tuple[Who, str]] = []
     """What was said and heard in that other process."""
+    attempts: list[TransferAttempt] = []
+    """Transfers that were tried in that other process."""
     tool_calls: int = 0
+    captures: int = 0
+    """`seq` of the next capture."""
+    consents: list[Consent] = []
+    """What was announced in that other process."""
+    spans: int = 0
+    """`seq` of the next span, and of the next response."""
+    responses: int = 0
+    slowest_turn_ms: int = 0
+    cuts: int = 0
+    failed_tools: int = 0
+    caller_turns: int = 0
+    """How often the caller began to speak or to press keys."""
+    flow_state: str = ""
+    """Where the talk stands in its mode's flow; empty without one, and until it has begun."""
+    flow_failures: int = 0
+    """... and how often something went wrong there."""
     cost_usd: float = 0.0
     greeting_path: str | None = None
     greeting_ms: int | None = None
@@ -150,6 +289,10 @@ class CallRecord(msgspec.Struct, kw_only=True):
     input_audio_tokens: int = 0
     cached_audio_tokens: int = 0
     outcome: dict[str, Any] = {}
+    working: dict[str, ToolCall] = {}
+    """Tool calls that are not over though nobody waits for them: in the background, or cut off as a stream ended. By call_id."""
+    untold: list[str] = []
+    """What came back of those while no model could be told; the next stream's is."""
     began: float | None = None
     """The machine's clock when the first stream started: the zero of start_ms and end_ms."""
 
@@ -165,6 +308,13 @@ class CallRecord(msgspec.Struct, kw_only=True):
         turn = Spoken(self.first_seq + len(self.spoken), who, item_id, start_ms, start_ms)
         self.spoken.append(turn)
         return turn
+
+    def notes(self, text: str, now: float) -> Turn:
+        """Put a line of the house's into the transcript: its row. now: on the machine's clock."""
+        at = self.at_ms(now)
+        turn = Spoken(self.first_seq + len(self.spoken), "house", "", at, at, text)
+        self.spoken.append(turn)
+        return self.row(turn)
 
     def find(self, item_id: str) -> Spoken | None:
         """The turn of an item; None if it has none (yet)."""
@@ -184,4 +334,5 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
     def history(self) -> list[tuple[Who, str]]:
         """The talk so far as both sides heard it, for a new session of the same call."""
-        return [*self.earlier, *((turn.who, turn.heard_text) for turn in self.spoken if turn.heard_text)]
+        said = [*self.earlier, *((turn.who, turn.heard_text) for turn in self.spoken if turn.heard_text)]
+        return [(who, text) for who, text in said if who != "house"]

@@ -129,6 +129,7 @@ class ModelServer:
         Raises SetupError if the caller has a line that the caller's voice cannot say.
         """
         number = number or script.caller.number
+        faults = script.model if faults is None else faults
         rehearsal = Rehearsal([script], (lambda: today) if today else self.today, number=number, faults=faults)
         rehearsal.check(self.repertoire)
         self._rehearsals.pop(number, None)

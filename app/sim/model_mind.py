@@ -34,6 +34,8 @@ ANSWERS = (
     (re.compile(r"\bsilent\b|still there", re.I), STILL_THERE),
     (re.compile(r"goodbye", re.I), GOODBYE),
 )
+READ_OUT = re.compile(r'Say exactly this sentence and nothing else: "(.+)"', re.S)
+"""How a client asks for one sentence, out of the talk's order."""
 REMEMBERED_BYTES = 30 * 8000
 
 
@@ -143,6 +145,9 @@ class Mind:
 
         Raises SetupError if the script cannot be followed: a template wants what no tool gave.
         """
+        if self.texts and (read_out := READ_OUT.fullmatch(self.texts[-1])) is not None:
+            del self.texts[-1]
+            return Plan(self._recorded(read_out[1]) or ONE_MOMENT)
         texts, self.texts = self.texts, []
         if self.heard:
             caller, self.heard, self.opened = self.heard[-1], [], True
@@ -166,6 +171,14 @@ class Mind:
     def aside(self, said: Sequence[str]) -> str:
         """An out-of-band answer: what the caller said, in so many words."""
         return "The caller said: " + (" ".join(line for line in said if line) or "nothing that could be understood.")
+
+    def _recorded(self, sentence: str) -> str:
+        """A sentence, if the agent's voice can say it."""
+        try:
+            self.repertoire.say(sentence, "agent")
+        except SetupError:
+            return ""
+        return sentence
 
     def _find(self, audio: bytes) -> tuple[Part, int, str] | None:
         """The script's line in the audio: the longest, then the one that comes next."""

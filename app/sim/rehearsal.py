@@ -8,19 +8,20 @@ import asyncio
 import json
 import time
 from datetime import date
-from statistics import median
 
 import msgspec
 from websockets.asyncio.client import connect
 
-from app.adapters.store import Call, CallStore
-from app.core.record import Outcome, ToolCall, Turn
+from app.adapters.store import CallStore
+from app.core.record import ToolCall, Turn
 from app.errors import SetupError
 from app.sim.agent_turns import TimingCaller
-from app.sim.caller import Stretch
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
 from app.sim.carrier_numbers import PhoneNumber
+from app.sim.earlier import has_called_before
+from app.sim.judgement import judge, measure
+from app.sim.report import Report
 from app.sim.script import Script, render
 from app.sim.voices import say
 
@@ -40,39 +41,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     phone_number: str = ""
     """The account's own number, if the server is configured with one: the caller id of its transfers."""
-
-
-class Turnaround(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the caller waited for an answer: last word to first sound. `cut_ms`: how long the agent went on after a barge-in."""
-
-    answered_ms: int | None
-    cut_ms: int | None
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """What came of a rehearsal. `faults` are sentences; none means that all expectations held."""
-
-    script: str
-    call_sid: str = ""
-    seconds: float = 0.0
-    ended_by: str = ""
-    dials: int = 0
-    greeting_ms: int | None = None
-    turnarounds: list[Turnaround] = []
-    agent_turns_ms: list[int] = []
-    """What was heard of each of the agent's turns; the house's own clips are none."""
-    agent_turn_median_ms: int | None = None
-    call: Call | None = None
-    turns: list[Turn] = []
-    tool_calls: list[ToolCall] = []
-    milestones: list[str] = []
-    outcome: Outcome | None = None
-    faults: list[str] = []
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything was as the script wants it."""
-        return not self.faults
 
 
 class Watcher:
@@ -103,7 +71,9 @@ async def rehearse(
     number = number or script.caller.number
     if target.model:
         await announce(target.model, script, number, today)
-    report = Report(script=name)
+    if store and script.caller.known_as:
+        await has_called_before(store, number, script.caller.known_as)
+    report = Report(script=name, faulty_model=bool(script.model is not None and target.model))
     carrier = Carrier(
         auth_token=target.auth_token,
         account_sid=target.account_sid,
@@ -133,6 +103,7 @@ async def rehearse(
             line=caller,
             webhook=f"/twilio/incoming?mode={mode or script.mode}",
             dial_results=script.carrier.dial,
+            gathers=script.carrier.keys,
         )
         holder.append(call)
         report.call_sid = call.call_sid
@@ -146,13 +117,14 @@ async def rehearse(
         report.seconds = round(time.monotonic() - began, 2)
         report.ended_by = "agent" if call.ended_by == "server" else call.ended_by
         report.dials = len(call.log.of("dial"))
+        report.transfer_silence_ms = call.hearing.transfer_silence_ms()
         if store:
             await _read_books(store, report, streams=len(call.streams))
         if reader:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
-        _measure(report, caller)
-        _judge(report, script, caller, call, has_books=store is not None)
+        measure(report, caller)
+        judge(report, script, caller, call, has_books=store is not None)
     finally:
         await carrier.close()
     return report
@@ -191,91 +163,22 @@ async def _read_books(store: CallStore, report: Report, *, streams: int) -> None
     """Everything on record, once the server has written it: it does so in the background."""
     deadline = time.monotonic() + BOOKS_SECONDS
     while True:
-        report.milestones = [milestone.name for milestone in await store.milestones(report.call_sid)]
-        if report.milestones.count("call_closed") >= streams or time.monotonic() > deadline:
+        moments = await store.milestones(report.call_sid)
+        report.milestones = [milestone.name for milestone in moments]
+        by_keys = "menu_started" in report.milestones and not {"menu_ended", "dialled_completed"} & set(
+            report.milestones
+        )
+        closed = report.milestones.count("call_closed") >= streams
+        dialled = sum(name.startswith("dialled_") for name in report.milestones) >= report.dials
+        if (closed and dialled and not by_keys) or time.monotonic() > deadline:
             break
         await asyncio.sleep(LOOK_SECONDS)
+    began = next((moment.at for moment in moments if moment.name == "stream_started"), None)
+    called = [moment.at for moment in moments if moment.name == "tool_called"]
+    report.tools_called_ms = [round((at - began).total_seconds() * 1000) for at in called] if began else []
     report.call = await store.call(report.call_sid)
+    report.consents = await store.consents(report.call_sid)
     report.outcome = await store.outcome(report.call_sid)
+    report.transfers = await store.transfers(report.call_sid)
     report.turns = await store.turns(report.call_sid)
     report.tool_calls = await store.tool_calls(report.call_sid)
-
-
-def _measure(report: Report, caller: TimingCaller) -> None:
-    """Latencies and lengths as the caller's ear has them."""
-    report.agent_turns_ms = list(caller.agent_turns_ms)
-    if report.agent_turns_ms:
-        report.agent_turn_median_ms = round(median(report.agent_turns_ms))
-    report.greeting_ms = caller.agent[0].start_ms if caller.agent else None
-    for words in caller.spoke:
-        answer = next((agent for agent in caller.agent if agent.start_ms > words.end_ms), None)
-        cut = next((agent for agent in caller.agent if _overlaps(agent, words)), None)
-        report.turnarounds.append(
-            Turnaround(
-                answered_ms=answer.start_ms - words.end_ms if answer else None,
-                cut_ms=max(0, cut.end_ms - words.start_ms) if cut else None,
-            )
-        )
-
-
-def _overlaps(agent: Stretch, words: Stretch) -> bool:
-    return agent.start_ms < words.start_ms < agent.end_ms
-
-
-def _judge(report: Report, script: Script, caller: TimingCaller, call: CarrierCall, *, has_books: bool) -> None:
-    """Compare what came with what the script expects."""
-    expect, faults = script.expect, report.faults
-    if caller.impatient:
-        faults.append("the caller heard nothing for 20 s and hung up")
-    if call.log.codes():
-        faults.append(f"expected a call without complaints of the carrier, got {call.log.codes()}")
-    ragged = sum(stream.tally.ragged_media for stream in call.streams)
-    if ragged:
-        faults.append(f"expected audio in whole 20 ms frames, got {ragged} messages that are not")
-    if expect.ended_by is not None and report.ended_by != expect.ended_by:
-        faults.append(f"expected the call to be ended by the {expect.ended_by}, got {report.ended_by or 'nobody'}")
-    if expect.dials is not None and report.dials != expect.dials:
-        faults.append(f"expected {expect.dials} transfers, got {report.dials}")
-    faults += pace_faults(report, script)
-    if not has_books:
-        return
-    if report.call is None or report.call.ended_at is None:
-        faults.append("expected a finished row in calls, found none")
-    got = [f"{tool.name}:{tool.status}" for tool in report.tool_calls]
-    if expect.tools is not None and got != expect.tools:
-        faults.append(f"expected the tool calls {expect.tools}, got {got}")
-    agent = [turn for turn in report.turns if turn.who == "agent"]
-    short = [n for n, turn in enumerate(agent) if len(turn.heard_text) < len(turn.generated_text)]
-    if expect.cut_short is not None and short != expect.cut_short:
-        faults.append(f"expected the agent's turns {expect.cut_short} to be cut short, got {short}")
-    lines = [turn.generated_text for turn in report.turns if turn.who == "caller" and turn.generated_text]
-    if "" in lines:
-        faults.append("expected every line of the caller's to be understood; one was not")
-    if expect.outcome is not None:
-        _judge_outcome(report, script)
-
-
-def pace_faults(report: Report, script: Script) -> list[str]:
-    """Whether the agent's turns are as long as people like to listen to, in the median: both ends are still good."""
-    pace, got = script.expect.agent_turns, report.agent_turn_median_ms
-    if got is None or pace.from_ms <= got <= pace.to_ms:
-        return []
-    return [
-        f"expected agent turns of {pace.from_ms}-{pace.to_ms} ms in the median ({pace.reason}), got {got} ms "
-        f"of {report.agent_turns_ms}; a script that means it says so in `expect.agent_turns`, with its reason"
-    ]
-
-
-def _judge_outcome(report: Report, script: Script) -> None:
-    wanted, got = script.expect.outcome, report.outcome
-    assert wanted is not None
-    if got is None:
-        report.faults.append("expected an outcome on record, found none")
-        return
-    if (got.kind, got.valid) != (wanted.kind, wanted.valid):
-        report.faults.append(
-            f"expected an outcome {wanted.kind} (valid: {wanted.valid}), got {got.kind} (valid: {got.valid})"
-        )
-    for field, value in wanted.fields.items():
-        if got.fields.get(field) != value:
-            report.faults.append(f"expected the outcome's {field} to be {value!r}, got {got.fields.get(field)!r}")

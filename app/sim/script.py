@@ -11,14 +11,18 @@ import re
 import tomllib
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
+from app.core.record import TransferResult
 from app.errors import SetupError
 from app.office import WEEKDAYS
+from app.sim.budgets import Budgets
+from app.sim.model_faults import Faults
+from app.sim.truth import Claim
 
 SCRIPTS = Path(__file__).parent / "scripts"
 HOURS = ("twelve", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
@@ -40,12 +44,22 @@ class Caller(_Table, frozen=True, kw_only=True):
 
     number: Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{4,14}$")]
     voice: str = "anna"
+    known_as: str = ""
+    """A name that the business's own tables know this number by, from an earlier message."""
 
 
 class Carrier(_Table, frozen=True, kw_only=True):
-    """What the telephone network does: what becomes of each <Dial>, in order."""
+    """What the telephone network does: what becomes of each <Dial>, in order.
 
-    dial: list[str] = []
+    dial: completed (somebody answers), busy, no-answer, failed; and of somebody who answers and hears a whisper: accepts,
+    declines (another key), hangs-up, silent, voicemail (neither ever presses a key).
+    keys: what the caller presses in each <Gather>, in order; "" for nothing.
+    """
+
+    dial: list[
+        Literal["completed", "accepts", "declines", "hangs-up", "silent", "voicemail", "busy", "no-answer", "failed"]
+    ] = []
+    keys: list[Keys] = []
 
 
 class ToolUse(_Table, frozen=True, kw_only=True):
@@ -103,7 +117,9 @@ class Expect(_Table, frozen=True, kw_only=True):
     """What must hold after the call; what is left out is not looked at.
 
     tools: "name:status" of every tool call, in order. cut_short: which of the agent's turns (from 0) the caller cut into.
-    dials: how many times a person was dialled. agent_turns: their median length as heard; without it 2000-5000 ms.
+    dials: how many times a person was dialled. transfers: the result of each attempt to put the caller through, in order.
+    texts: how many texts the carrier took for the caller.
+    agent_turns: their median length as heard; without it 2000-5000 ms. claims: more deeds that need a tool (app/sim/truth.py).
     """
 
     ended_by: str | None = None
@@ -111,7 +127,10 @@ class Expect(_Table, frozen=True, kw_only=True):
     tools: list[str] | None = None
     cut_short: list[int] | None = None
     dials: int | None = None
+    transfers: list[TransferResult] | None = None
+    texts: int | None = None
     agent_turns: Pace = USUAL_PACE
+    claims: list[Claim] = []
 
 
 class Script(_Table, frozen=True, kw_only=True):
@@ -121,9 +140,13 @@ class Script(_Table, frozen=True, kw_only=True):
     mode: str
     caller: Caller
     carrier: Carrier = Carrier()
+    model: Faults | None = None
+    """What is wrong with the model stand-in in this call; another model knows nothing of it."""
     vars: dict[str, str] = {}
     turn: list[Turn]
     expect: Expect = Expect()
+    budgets: Budgets = Budgets()
+    """Other limits than the usual ones."""
 
     def variables(self, today: date) -> dict[str, Any]:
         """[vars] on a day, as the business's zone has it."""
@@ -158,6 +181,14 @@ def parse(data: object, source: str) -> Script:
             f"{source}: expected `agent_turns` with `from_ms` below `to_ms` and a reason, "
             f"got {pace.from_ms}, {pace.to_ms} and {pace.reason!r}"
         )
+    for claim in script.expect.claims:
+        for words in (claim.says, claim.tool):
+            try:
+                re.compile(words)
+            except re.error as wrong:
+                raise SetupError(
+                    f"{source}: expect.claims: expected a regular expression, got {words!r}: {wrong}"
+                ) from wrong
     known = set(script.vars)
     for n, turn in enumerate(script.turn, 1):
         _check(turn, known, f"{source}: turn {n}")

@@ -1,18 +1,17 @@
-"""The guard: nothing unsigned is trusted. Twilio's signature on webhooks and upgrades, the operator's login on pages.
+"""The guard: nothing unsigned is trusted. Twilio's signature on webhooks and upgrades; who is at home.
 
+The operator's login is the console's (console/pages.py).
 Signatures are checked over the configured public origin, never over what a request says of its host. Source: Twilio, usage/
 security (docs/07-twilio.md).
 """
 
 import asyncio
-import base64
-import binascii
 import secrets
 from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from starlette.datastructures import Headers, ImmutableMultiDict
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from twilio.request_validator import RequestValidator
 
@@ -50,6 +49,7 @@ class Guard:
         """tokens: each may have signed a request; several while one is being rotated."""
         self.settings = settings
         self.operator_password = operator_password
+        self.tokens = tokens
         self.validators = [RequestValidator(token) for token in tokens]
 
     def signed(self, url: str, params: Form | dict[str, str] | str | None, signature: str, algorithm: str = "") -> bool:
@@ -69,7 +69,7 @@ class Guard:
         url = self.settings.public_url + _target(request)
         form = Form([])
         if request.method == "POST":
-            form = Form(_pairs(await self._body(request)))
+            form = Form(_pairs(await self.body(request)))
         algorithm = _algorithm(request.headers)
         if not self.signed(url, form, signature, algorithm):
             log.warning("webhook with a wrong signature refused", path=request.url.path)
@@ -80,7 +80,7 @@ class Guard:
             )
         return form if request.method == "POST" else Form(_pairs(request.scope["query_string"]))
 
-    async def _body(self, request: Request) -> bytes:
+    async def body(self, request: Request) -> bytes:
         """The body, bounded in size and time: nobody has proved anything yet."""
         if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             raise Refused(_unread("expected application/x-www-form-urlencoded\n", 403))
@@ -117,25 +117,15 @@ class Guard:
 
     # --- the operator -----------------------------------------------------------------------------------------------
 
-    def operator(self, request: Request) -> None:
-        """Let the operator in: by login, or from this machine where the public URL is this machine's. Raises Refused."""
-        if self._at_home(request) or self._login(request.headers.get("authorization", "")):
-            return
-        raise Refused(
-            PlainTextResponse(
-                "log in as operator\n", 401, headers={"WWW-Authenticate": 'Basic realm="Offhook", charset="UTF-8"'}
-            )
-        )
-
     def scraper(self, request: Request) -> None:
         """Let the platform read the metrics, by its token. Raises Refused."""
         token = self.settings.metrics_token
         given = request.headers.get("authorization", "")
-        if self._at_home(request) or (token and secrets.compare_digest(given.encode(), f"Bearer {token}".encode())):
+        if self.at_home(request) or (token and secrets.compare_digest(given.encode(), f"Bearer {token}".encode())):
             return
         raise Refused(PlainTextResponse("expected Authorization: Bearer METRICS_TOKEN\n", 403))
 
-    def _at_home(self, request: Request) -> bool:
+    def at_home(self, request: HTTPConnection) -> bool:
         """Loopback by itself grants nothing: a proxy on this machine looks the same. So no forwarding header may be there."""
         return (
             self.settings.public_is_loopback
@@ -144,16 +134,6 @@ class Guard:
             and _host(request.headers.get("host", "")) in LOOPBACK
             and not any(name in request.headers for name in FORWARDED)
         )
-
-    def _login(self, header: str) -> bool:
-        scheme, _, rest = header.partition(" ")
-        if scheme.lower() != "basic" or not self.operator_password:
-            return False
-        try:
-            password = base64.b64decode(rest, validate=True).partition(b":")[2]
-        except (binascii.Error, ValueError):
-            return False
-        return secrets.compare_digest(password, self.operator_password.encode())
 
 
 def _unread(text: str, status: int) -> Response:

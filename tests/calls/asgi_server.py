@@ -1,6 +1,6 @@
 """The product without its fast door: the same app, served by hypercorn on a port of its own, as any ASGI server would.
 
-python -m tests.calls.asgi_server
+python -m tests.calls.asgi_server. BUSINESS_FOLDER: where the offhook.toml is, if it is not the checkout's.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ async def asgi_server(**environment: str) -> AsyncIterator[tuple[Running, Path]]
 
 def main() -> None:
     """Answer calls until SIGINT."""
-    settings = all_settings.load()
+    settings = all_settings.load(root=Path(os.environ.get("BUSINESS_FOLDER", ROOT)))
     logging.configure(settings.log_level)
     with open_database(settings) as database:
         asyncio.run(_answer(settings, database))

@@ -28,6 +28,7 @@ DOORS = [
     "/twiml",
     "/twilio/next",
     "/twilio/dialed",
+    "/twilio/menu",
     "/twilio/status",
     "/twilio/stream-status",
 ]

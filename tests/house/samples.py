@@ -14,6 +14,7 @@ OFFICE = Office(
     slot_minutes=30,
     desks={
         "billing": Desk(name="billing", about="invoices", number="+14155550171"),
+        "reception": Desk(name="reception", about="anything else", number="+14155550170"),
         "nobody": Desk(name="nobody", about="a desk without a number", number=""),
     },
 )

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.adapters.opening import Opening
 from app.main import first_words
 from app.mode import Mode
 from app.wire.dialects import FLAT, GA, Dialect
@@ -34,7 +35,38 @@ def test_instructions_of_the_first_response_carry_the_whole_prompt(dialect: Dial
     assert request["response"]["instructions"] == PROMPT + "\n\nSay hello."
 
 
+@pytest.mark.parametrize("instructions", [True, False])
+def test_a_flows_first_state_is_told_before_the_mode_opens_in_it(instructions: bool) -> None:
+    mode = msgspec.structs.replace(receptionist, opening_instructions=instructions)
+    opening = first_words(mode, PROMPT, Opening(state="We are closed."))
+    state, *rest = [json.loads(command) for command in opening.commands(GA)]
+    assert (state["item"]["role"], state["item"]["content"][0]["text"]) == ("system", "We are closed.")
+    assert rest == sent(mode, GA)
+    assert opening.speaks
+    silent = first_words(msgspec.structs.replace(mode, opening=""), PROMPT, Opening(state="We are closed."))
+    assert len(silent.commands(GA)) == 1
+    assert not silent.speaks
+
+
 def test_a_mode_without_an_opening_lets_the_caller_speak_first() -> None:
     mode = msgspec.structs.replace(receptionist, opening="", opening_instructions=True)
     assert sent(mode, GA) == []
     assert not first_words(mode, PROMPT).speaks
+
+
+@pytest.mark.parametrize("dialect", [GA, FLAT], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("instructions", [True, False])
+@pytest.mark.parametrize("opening", ["Greet the caller.", ""])
+def test_an_announcement_is_asked_for_before_the_mode_s_own_opening(
+    opening: str, instructions: bool, dialect: Dialect
+) -> None:
+    mode = msgspec.structs.replace(receptionist, opening=opening, opening_instructions=instructions)
+    words = first_words(mode, PROMPT, Opening(sentence="This call is recorded."))
+    assert words.speaks
+    last = [json.loads(command) for command in words.commands(dialect)][-2:]
+    asked = last[-1]["response"]["instructions"] if instructions else last[0]["item"]["content"][0]["text"]
+    assert "word for word" in asked
+    assert '"This call is recorded."' in asked
+    assert asked.endswith(opening)
+    if instructions:
+        assert asked.startswith(PROMPT), "instructions of a response replace the prompt"

@@ -225,6 +225,13 @@ def test_without_an_env_file_the_environment_is_all_there_is(tmp_path: Path, mon
 # --- offhook.toml -----------------------------------------------------------------------------------------------------
 
 
+def test_a_business_without_desks_has_its_person(tmp_path: Path) -> None:
+    (tmp_path / "offhook.toml").write_text('[business]\nname = "Ours"\n')
+    office = load({"HUMAN_TRANSFER_NUMBER": "+14155550172"}, root=tmp_path).office
+    assert [(desk.name, desk.number) for desk in office.desks.values()] == [("person", "+14155550172")]
+    assert load({"OPENAI_API_KEY": "sk-1"}, root=tmp_path).office.desks == {}
+
+
 def test_the_business_is_read_with_its_hours_desks_and_numbers(tmp_path: Path) -> None:
     settings = read(
         tmp_path,

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from app import prompts, tokens
-from app.commands.show import look, show
+from app.commands.show import show
 from app.errors import SetupError
 from app.mode import Mode, ServerVad
+from app.mode_sheet import look
 from app.settings import load
 from modes.receptionist import mode
 from tests.house.samples import make_settings

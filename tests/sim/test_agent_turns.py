@@ -9,7 +9,8 @@ from app.clips import clip
 from app.errors import SetupError
 from app.sim.agent_turns import TimingCaller, house_frames
 from app.sim.caller import FRAME, FRAME_MS
-from app.sim.rehearsal import Report, pace_faults
+from app.sim.judgement import pace_faults
+from app.sim.report import Report
 from app.sim.script import Turn, parse
 
 AGENT = bytes(range(160))
