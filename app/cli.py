@@ -112,12 +112,12 @@ def _call(parser: argparse.ArgumentParser) -> Runner:
 
 
 def _modes(parser: argparse.ArgumentParser) -> Runner:
-    def run(chosen: argparse.Namespace) -> int:
-        from app import registry, settings
+    parser.add_argument("--check", action="store_true", help="say what each mode lacks; fails if one lacks anything")
 
-        for name, mode in registry.find(settings.load()).modes.items():
-            print(f"{name:16} {len(mode.tools)} tools  /voice/ws/{name}")
-        return 0
+    def run(chosen: argparse.Namespace) -> int:
+        from app.commands.modes import modes
+
+        return modes(check=chosen.check)
 
     return run
 
@@ -137,11 +137,12 @@ def _show(parser: argparse.ArgumentParser) -> Runner:
 
 def _new_mode(parser: argparse.ArgumentParser) -> Runner:
     parser.add_argument("name", help="name of the mode: lower case letters, digits and _")
+    parser.add_argument("--flow", action="store_true", help="write one with states: a menu by voice or key")
 
     def run(chosen: argparse.Namespace) -> int:
         from app.commands.new_mode import new_mode
 
-        for path in new_mode(chosen.name):
+        for path in new_mode(chosen.name, flow=chosen.flow):
             print(f"wrote {path}")
         return 0
 
@@ -189,7 +190,7 @@ def _bench(parser: argparse.ArgumentParser) -> Runner:
 COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], Runner], str, str]] = {
     "serve": (_serve, "answer calls on HOST:PORT until Ctrl-C", "./offhook serve"),
     "call": (_call, "phone the product by a script and check what came of it", "./offhook call booking"),
-    "modes": (_modes, "list the modes that were found", "./offhook modes"),
+    "modes": (_modes, "list the modes that were found", "./offhook modes --check"),
     "show": (_show, "print a mode's prompt, tools and token counts", "./offhook show receptionist"),
     "new-mode": (_new_mode, "write a new mode with its prompt, script and test", "./offhook new-mode florist"),
     "migrate": (_migrate, "bring the database up to date", "./offhook migrate"),

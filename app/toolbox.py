@@ -27,6 +27,11 @@ log = structlog.get_logger()
 LATE = "There was no answer in time, and it is not known whether it was done. Say so; do not say that it is done."
 BROKEN = "That did not work because of a fault on our side. Say so, and offer to take a message or a person."
 TOO_LONG = "The tool ran, but its answer is too long to read out; ask for less."
+MISSED = (
+    "This came back after the stream had ended that asked for it, so the caller was NOT put through to {desk}. If they still want "
+    "it, ask for it again."
+)
+NOT_ENDED = "This came back after the stream had ended that asked for it. The caller is back, and the call goes on."
 ERROR_CHARACTERS = 1500
 """Of a refusal: as much as the model may be told at once."""
 WORKING = (
@@ -124,7 +129,7 @@ class Toolbox:
         try:
             values = self._settled(tool, values, turns)
         except AskFirst:
-            self.agreements.read_back[tool.name] = turns
+            self.agreements.read_back[tool.name] = (turns, self.captures.asked(tool.captures))
             raise
         wanted = wish(tool.name, values)
         if tool.writes:
@@ -220,7 +225,10 @@ class Toolbox:
                 self.report(given_up)
                 return
             done = work.result()
-            self.report(ev.ToolFinished(call_id=done.call_id, output=done.output, status=done.status, ms=done.ms))
+            output = done.output
+            if done.transfer_to or done.ends_call:  # nobody carries it out any more
+                output = _encode({"result": MISSED.format(desk=done.transfer_to) if done.transfer_to else NOT_ENDED})
+            self.report(ev.ToolFinished(call_id=done.call_id, output=output, status=done.status, ms=done.ms))
             self.settled()
 
         return tell

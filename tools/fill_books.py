@@ -139,16 +139,17 @@ async def measure(engine: AsyncEngine, count: int, *, plans: bool) -> None:
                     tell("\n".join(f"    {line}" for line in rows.scalars()))
 
 
-async def work(url: str, count: int, *, plans: bool) -> None:
+async def work(url: str, count: int, *, plans: bool, again: bool = False) -> None:
     """All of it on one database."""
     await migrate(url)
     engine = make_engine(url, command_seconds=None)
-    began = time.perf_counter()
-    await fill(engine, count)
-    note(f"filled in {time.perf_counter() - began:.0f} s")
-    began = time.perf_counter()
-    await build_missing(url)
-    note(f"indexes built in {time.perf_counter() - began:.0f} s")
+    if not again:
+        began = time.perf_counter()
+        await fill(engine, count)
+        note(f"filled in {time.perf_counter() - began:.0f} s")
+        began = time.perf_counter()
+        await build_missing(url)
+        note(f"indexes built in {time.perf_counter() - began:.0f} s")
     async with engine.connect() as connection:
         await connection.execute(text("ANALYZE calls, turns"))
         await connection.commit()
@@ -166,9 +167,10 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--url", default="", help="a database of its own to fill; without it an embedded one")
     parser.add_argument("--plans", action="store_true", help="print each plan")
+    parser.add_argument("--again", action="store_true", help="measure on a database that was filled before")
     options = parser.parse_args()
     if options.url:
-        asyncio.run(work(options.url, options.calls, plans=options.plans))
+        asyncio.run(work(options.url, options.calls, plans=options.plans, again=options.again))
         return
     folder = Path(tempfile.mkdtemp(prefix="offhook-books-"))
     postgres = EmbeddedPostgres(folder, durable=False)

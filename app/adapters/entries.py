@@ -76,7 +76,7 @@ STARTED = ("mode", "direction", "from_number", "to_number", "started_at", "versi
 ENDED = (
     "ended_at", "outcome", "cost_usd", "greeting_path", "greeting_ms",
     "input_tokens", "cached_tokens", "input_audio_tokens", "cached_audio_tokens",
-    "model", "slowest_turn_ms", "cuts", "failed_tools",
+    "model", "slowest_turn_ms", "cuts", "failed_tools", "turn_ms",
 )  # fmt: skip
 
 

@@ -63,6 +63,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     slowest_turn_ms: int | None = None
     cuts: int | None = None
+    turn_ms: tuple[int, ...] | None = None
     failed_tools: int | None = None
 
 
@@ -158,6 +159,7 @@ class CallStore:
             responses=max((row.seq + 1 for row in await self.responses(call_sid)), default=0),
             slowest_turn_ms=call.slowest_turn_ms or 0,
             cuts=call.cuts or 0,
+            turn_ms=list(call.turn_ms or ()),
             failed_tools=call.failed_tools or 0,
             cost_usd=call.cost_usd or 0.0,
             greeting_path=call.greeting_path,

@@ -22,10 +22,10 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeDecorator
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Every revision in migrations/versions, oldest first: lets a ready server know its schema without loading Alembic."""
 
 PARTY = "CASE WHEN direction = 'outbound' THEN to_number ELSE from_number END"
@@ -95,6 +95,7 @@ calls = Table(
     Column("slowest_turn_ms", Integer),
     Column("cuts", Integer),
     Column("failed_tools", Integer),
+    Column("turn_ms", ARRAY(Integer)),
     Index(None, "started_at"),
     Index(None, "from_number", "started_at"),
     Index("ix_calls_open", "started_at", postgresql_where=text("ended_at IS NULL")),
@@ -136,6 +137,8 @@ tool_calls = Table(
     Column("status", Words, nullable=False),
     Column("ms", Integer, nullable=False),
     Column("start_ms", Integer),
+    Column("at", _moment(), server_default=func.now()),
+    Index(None, "at", postgresql_using="brin"),
 )
 
 spans = Table(

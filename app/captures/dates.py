@@ -87,12 +87,15 @@ def _counted(text: str, when: When) -> date | None:
     count = int(step[1]) if step[1].isdigit() else 1
     if start is None:
         return None
-    match step[2]:
-        case "month":
-            return start + relativedelta(months=count)
-        case "year":
-            return start + relativedelta(years=count)
-    return start + timedelta(days=count * {"day": 1, "week": 7, "fortnight": 14}[step[2]])
+    try:
+        match step[2]:
+            case "month":
+                return start + relativedelta(months=count)
+            case "year":
+                return start + relativedelta(years=count)
+        return start + timedelta(days=count * {"day": 1, "week": 7, "fortnight": 14}[step[2]])
+    except (ValueError, OverflowError) as wrong:  # past the year 9999
+        raise ToolError(f"{shown(text)} is behind the end of the calendar") from wrong
 
 
 def _named(text: str, when: When) -> date | None:

@@ -69,6 +69,11 @@ class CaptureLedger:
             raise kind(f"{tool} was not run. {' '.join(str(ask) for ask in asks)}")
         return settled
 
+    def asked(self, wanted: Mapping[str, Wanted]) -> dict[str, str]:
+        """The values of these arguments as they stand: what the model was last told to read back, or what is confirmed."""
+        slots = {argument: self._slots.get((want.kind.name, argument)) for argument, want in wanted.items()}
+        return {argument: slot.value for argument, slot in slots.items() if slot is not None and slot.value}
+
     def _capture(self, argument: str, want: Wanted, heard: str, scene: Scene) -> Any:
         key = (want.kind.name, argument)
         slot = self._slots.get(key) or self._new(key)

@@ -50,17 +50,20 @@ class Agreements:
     """What was proposed in a call, over all its streams: by wish, how many turns the caller had had by then."""
 
     proposed: dict[str, int] = field(default_factory=dict)
-    read_back: dict[str, int] = field(default_factory=dict)
-    """By tool: the same for the last time that a value for it was given to the model to read back."""
+    read_back: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
+    """By tool: the same for the last time that values for it were given to the model to read back, and these values by argument."""
 
     def demand(self, tool: str, wanted: str, values: dict[str, Any], caller_turns: int) -> None:
         """Raise AskFirst unless this wish was proposed before and the caller had a turn since. wanted: by `wish`.
 
-        Where all that the tool takes was read back to the caller for this very tool, and confirmed, that was the asking.
+        Where all that the tool takes was read back to the caller for this very tool, and confirmed, that was the asking. A value
+        that was confirmed meanwhile for another tool was not: who asked where an order is has not agreed to give it back.
         """
         captured = [isinstance(value, Captured) and value.confirmed for value in values.values()]
-        if captured and all(captured) and self.read_back.get(tool, caller_turns) < caller_turns:
-            return
+        told_at, told = self.read_back.get(tool, (caller_turns, {}))
+        if captured and all(captured) and told_at < caller_turns:
+            if told == {argument: str(value) for argument, value in values.items()}:
+                return
         asked_at = self.proposed.get(wanted)
         if asked_at is None:
             self.proposed[wanted] = caller_turns

@@ -23,6 +23,8 @@ CORRECT = "correct"
 """The house's tool by which the model tells that the caller takes something back."""
 KEYS = "0123456789*#"
 """What a telephone has."""
+REASON_CHARACTERS = 300
+"""Of what is wrong with arguments: a model may write a megabyte of them, and an error quotes it."""
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +153,7 @@ class FlowLedger:
         self._called_at[call.call_id] = self._entered
         offered = [tool["name"] for tool in self.offered()]
         if call.name not in offered:
-            said = {"error": f"There is no tool {call.name!r} here; there are: {', '.join(offered) or 'none'}."}
+            said = {"error": f"There is no tool {call.name[:80]!r} here; there are: {', '.join(offered) or 'none'}."}
             return self._ruling(call, said, None)
         if call.name == CHOOSE:
             return self._choose(call)
@@ -174,7 +176,7 @@ class FlowLedger:
         try:
             choice = msgspec.json.decode(call.arguments, type=Choice)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as wrong:
-            return self._ruling(call, {"error": f"Wrong arguments for {CHOOSE}: {wrong}. Correct them."}, None)
+            return self._ruling(call, {"error": f"Wrong arguments for {CHOOSE}: {_brief(wrong)}. Correct them."}, None)
         ways = {way.intent: way for way in self.state.go if way.intent}
         way = ways.get(choice.intent)
         if way is not None and choice.confidence >= way.min_confidence:
@@ -186,7 +188,7 @@ class FlowLedger:
         try:
             correction = msgspec.json.decode(call.arguments, type=Correction)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as wrong:
-            return self._ruling(call, {"error": f"Wrong arguments for {CORRECT}: {wrong}. Correct them."}, None)
+            return self._ruling(call, {"error": f"Wrong arguments for {CORRECT}: {_brief(wrong)}. Correct them."}, None)
         way = next(way for way in self.state.go if way.correction)
         return self._ruling(call, {"result": f"Taken back: {correction.what[:200]}"}, way)
 
@@ -253,6 +255,11 @@ def _house_tool(name: str, description: str, properties: dict[str, Any]) -> dict
         "additionalProperties": False,
     }
     return {"type": "function", "name": name, "description": description, "parameters": parameters}
+
+
+def _brief(wrong: Exception) -> str:
+    """An error that may quote what the model wrote, short enough to be read."""
+    return str(wrong)[:REASON_CHARACTERS]
 
 
 def _holds(when: dict[str, Any], output: str) -> bool:

@@ -62,6 +62,8 @@ class CallEnded(msgspec.Struct, frozen=True, kw_only=True):
     cuts: int | None = None
     """How often the caller cut in on what was played."""
     failed_tools: int | None = None
+    turn_ms: tuple[int, ...] | None = None
+    """All waits of which `slowest_turn_ms` is the longest, in order."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -275,6 +277,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     slowest_turn_ms: int = 0
     cuts: int = 0
     failed_tools: int = 0
+    turn_ms: list[int] = []
     caller_turns: int = 0
     """How often the caller began to speak or to press keys."""
     flow_state: str = ""

@@ -144,6 +144,7 @@ class Stage:
             model=self.terms.model,
             slowest_turn_ms=self.record.slowest_turn_ms,
             cuts=self.record.cuts,
+            turn_ms=tuple(self.record.turn_ms),
             failed_tools=self.record.failed_tools + len(cut_off),
         )
         books = [*cut_off, self._milestone("call_closed", now), do.Write(ended)] if started else []

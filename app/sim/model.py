@@ -29,6 +29,7 @@ from websockets.http11 import Request, Response
 
 from app.errors import SetupError
 from app.sim import voices as rehearsal_voices
+from app.sim.hearing_worker import Hearing
 from app.sim.model_checks import Refused
 from app.sim.model_faults import Faults
 from app.sim.model_mind import Rehearsal
@@ -61,6 +62,7 @@ class _Control(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class ModelServer:
     """`scripts` (default: the shipped ones) are there for their own callers and, line by line, for callers nobody announced.
 
+    hearing: understands callers nobody announced by phrases instead (listening.toml); it is closed with the server.
     first_audio_ms, pace, delta_ms, ragged, transcription_ms: see Manner. api_key: what a client must present; None: anything.
     today: the business's day. faults: for all sessions but those of a call that has its own; may be set at any time.
     """
@@ -69,7 +71,7 @@ class ModelServer:
         self, *, dialect: Literal["ga", "flat"] = "ga", scripts: Sequence[Script] | None = None,
         today: Callable[[], date] = date.today, first_audio_ms: int = 200, pace: float = 5.0, delta_ms: int = 200,
         ragged: bool = False, transcription_ms: int = 100, api_key: str | None = None, faults: Faults | None = None,
-        voices: Voices = rehearsal_voices,
+        voices: Voices = rehearsal_voices, hearing: Hearing | None = None,
     ) -> None:  # fmt: skip
         self.shape = SHAPES[dialect]
         self.scripts = [load(path) for path in shipped().values()] if scripts is None else list(scripts)
@@ -84,6 +86,7 @@ class ModelServer:
         self.api_key = api_key
         self.faults = faults or Faults()
         self.repertoire = Repertoire(voices)
+        self.hearing = hearing
         self.sessions: list[Session] = []
         """Newest last; of those that are over, as many as make 200 are kept."""
         self.live: set[Session] = set()
@@ -120,6 +123,8 @@ class ModelServer:
             self._server.close()
             await self._server.wait_closed()
             self._server = None
+        if self.hearing is not None:
+            await self.hearing.close()
 
     def register(
         self, script: Script, *, number: str = "", today: date | None = None, faults: Faults | None = None

@@ -116,8 +116,23 @@ class Mind:
         self.texts: list[str] = []
         self.asked: _Asked | None = None
 
-    def hear(self, audio: bytes) -> str:
-        """Take what the caller said (u-law): the transcript, empty if no line of the script is in it."""
+    def hear(self, audio: bytes, transcribed: Callable[[str], None]) -> None:
+        """Take what the caller said (u-law). `transcribed` is given it in words, at once or later; empty if not understood."""
+        transcribed(self._find_line(audio))
+
+    async def understood(self) -> None:
+        """Wait until all that was heard is understood, as far as it can be."""
+
+    def forget(self) -> None:
+        """The session is over: nobody waits for anything."""
+
+    @property
+    def thinking(self) -> bool:
+        """Whether something that was heard is not understood yet: then `plan` has to wait for it."""
+        return False
+
+    def _find_line(self, audio: bytes) -> str:
+        """The script's line in what the caller said, empty if there is none."""
         audio = (self.unplaced + audio)[-REMEMBERED_BYTES:]
         found = self._find(audio)
         self.unplaced = b"" if found else audio
@@ -145,9 +160,8 @@ class Mind:
 
         Raises SetupError if the script cannot be followed: a template wants what no tool gave.
         """
-        if self.texts and (read_out := READ_OUT.fullmatch(self.texts[-1])) is not None:
-            del self.texts[-1]
-            return Plan(self._recorded(read_out[1]) or ONE_MOMENT)
+        if (sentence := self._asked_to_read()) is not None:
+            return Plan(sentence)
         texts, self.texts = self.texts, []
         if self.heard:
             caller, self.heard, self.opened = self.heard[-1], [], True
@@ -171,6 +185,13 @@ class Mind:
     def aside(self, said: Sequence[str]) -> str:
         """An out-of-band answer: what the caller said, in so many words."""
         return "The caller said: " + (" ".join(line for line in said if line) or "nothing that could be understood.")
+
+    def _asked_to_read(self) -> str | None:
+        """The sentence, if the newest text asks for one and nothing else."""
+        if not self.texts or (read_out := READ_OUT.fullmatch(self.texts[-1])) is None:
+            return None
+        del self.texts[-1]
+        return self._recorded(read_out[1]) or ONE_MOMENT
 
     def _recorded(self, sentence: str) -> str:
         """A sentence, if the agent's voice can say it."""
@@ -242,7 +263,7 @@ class Mind:
 
     def _after_tools(self, asked: _Asked) -> str:
         """What is said once all answers are in; the good ones are kept for later templates."""
-        answers = {ref: _parsed(output) for ref, output in asked.answers.items()}
+        answers = {ref: parsed(output) for ref, output in asked.answers.items()}
         for ref, use in asked.uses.items():
             if isinstance(answers[ref], dict) and "error" in answers[ref]:
                 return render(use.agent_if_error, asked.part.variables) or DID_NOT_WORK
@@ -251,7 +272,8 @@ class Mind:
         return render(asked.turn.agent, asked.part.variables)
 
 
-def _parsed(output: str) -> Any:
+def parsed(output: str) -> Any:
+    """A tool's answer as JSON; as text, if it is none."""
     try:
         return json.loads(output)
     except ValueError:

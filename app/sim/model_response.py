@@ -9,7 +9,7 @@ server's does, and stops at once when the response is cancelled: what is begun i
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -46,12 +46,16 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response:
-    """Answers with a plan. `conversation` is None for an out-of-band response; `ended` is called once, after response.done."""
+    """Answers with a plan. `conversation` is None for an out-of-band response; `ended` is called once, after response.done.
+
+    thinking: gives the plan instead, once the first audio is due; a response that is cut off before never asks for it.
+    """
 
     def __init__(
         self, plan: Plan | SetupError, *, shape: Shape, config: Mapping[str, Any], metadata: Any, repertoire: Repertoire,
         manner: Manner, faults: Faults, conversation: Conversation | None, context: Callable[[], list[Item]],
         send: Callable[[dict[str, Any]], None], note: Callable[..., None], ended: Callable[["Response"], None],
+        thinking: Callable[[], Awaitable[Plan | SetupError]] | None = None,
     ) -> None:  # fmt: skip
         self.id = f"resp_{token_hex(8)}"
         self.plan = plan
@@ -63,6 +67,7 @@ class Response:
         self._repertoire, self._manner, self._faults = repertoire, manner, faults
         self._conversation, self._context = conversation, context
         self._send, self._note, self._ended = send, note, ended
+        self._thinking = thinking
         self._open: Item | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -96,6 +101,8 @@ class Response:
         try:
             if self._faults.fails_with:
                 return self._fail(self._faults.fails_with, "The stand-in was told to fail.")
+            if self._thinking is not None:
+                self.plan = await self._thinking()
             if isinstance(self.plan, SetupError):
                 raise self.plan
             if self.plan.says and not await self._say(self.plan.says):

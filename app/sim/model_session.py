@@ -148,7 +148,7 @@ class Session(Talk):
                 self.mind.take_answer(call_id, output)
             case {"type": "message", "role": "user" | "system"} if item.audio:
                 item.bytes_per_ms = BYTES_PER_MS[self.settings.input_format]
-                self.mind.hear(heard(bytes(item.audio), self.settings.input_format))
+                self.mind.hear(heard(bytes(item.audio), self.settings.input_format), lambda _: None)
             case {"type": "message", "role": "user" | "system"}:
                 self.mind.read(item.transcript)
 

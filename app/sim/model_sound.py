@@ -30,6 +30,11 @@ def _u_law(sample: int) -> int:
 _SAMPLES = [_linear(code) for code in range(256)]
 
 
+def samples(u_law: bytes) -> list[int]:
+    """The 16-bit samples of u-law audio."""
+    return [_SAMPLES[code] for code in u_law]
+
+
 @lru_cache(maxsize=1)
 def _codes() -> bytes:
     """The u-law byte of every 16-bit sample; made when a client first sends PCM, as it takes a while."""
@@ -41,9 +46,9 @@ def spoken(u_law: bytes, form: str) -> bytes:
     """What the agent says, in the session's output format. `form`: "pcmu" or "pcm"."""
     if form != "pcm":
         return u_law
-    samples = [_SAMPLES[code] for code in u_law]
-    out = array("h", bytes(6 * len(samples)))
-    for n, (here, after) in enumerate(zip(samples, [*samples[1:], 0], strict=True)):
+    here_on = samples(u_law)
+    out = array("h", bytes(6 * len(here_on)))
+    for n, (here, after) in enumerate(zip(here_on, [*here_on[1:], 0], strict=True)):
         step = (after - here) / 3
         out[3 * n], out[3 * n + 1], out[3 * n + 2] = here, int(here + step), int(here + 2 * step)
     return out.tobytes()
@@ -53,8 +58,8 @@ def heard(audio: bytes, form: str) -> bytes:
     """What a client sent, as u-law. Of PCM, whole groups of three samples (6 bytes) are taken."""
     if form != "pcm":
         return audio
-    samples = array("H", audio[: len(audio) // 6 * 6])
-    return bytes(map(_codes().__getitem__, samples[::3]))
+    numbers = array("H", audio[: len(audio) // 6 * 6])
+    return bytes(map(_codes().__getitem__, numbers[::3]))
 
 
 class Voices(Protocol):

@@ -5,20 +5,22 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from secrets import token_hex
 from typing import Any, Protocol
 
 import msgspec
 
 from app.errors import SetupError
+from app.sim.hearing_worker import Hearing
+from app.sim.listening_mind import ListeningMind
 from app.sim.model_checks import Refused
 from app.sim.model_conversation import Conversation, Item
 from app.sim.model_ears import Ears
 from app.sim.model_faults import Faults
 from app.sim.model_mind import ONE_MOMENT, Mind, Plan, Rehearsal
 from app.sim.model_response import Manner, Response
-from app.sim.model_shapes import Shape
+from app.sim.model_shapes import Settings, Shape
 from app.sim.model_sound import BYTES_PER_MS, Repertoire
 from app.sim.model_usage import heard_usage
 
@@ -31,6 +33,7 @@ class Host(Protocol):
     shape: Shape
     manner: Manner
     repertoire: Repertoire
+    hearing: Hearing | None
 
     def rehearsal(self, instructions: str) -> Rehearsal:
         """The rehearsal of the caller whose number stands in a prompt; for none, one that takes any line of any script."""
@@ -67,6 +70,7 @@ class Talk:
         self.over = asyncio.Event()
         self._spoke = False
         self._next_item = f"item_{token_hex(8)}"
+        self.mind: Mind
         self._timers: set[asyncio.TimerHandle] = set()
         self._idle: asyncio.TimerHandle | None = None
         self.adopt(host.rehearsal(""))
@@ -84,6 +88,7 @@ class Talk:
             timer.cancel()
         for item in self.conversation.items:
             item.audio.clear()
+        self.mind.forget()
         self.note("closed")
         self.over.set()
 
@@ -112,12 +117,15 @@ class Talk:
     def committed(self, audio: bytes, raw: bytes, *, by_client: bool) -> None:
         """A turn of the caller's: it becomes an item, is understood, and answered where turn detection says so."""
         item = self._commit(raw)
-        transcript = self.mind.hear(audio)
+
+        def transcribed(transcript: str) -> None:
+            if self.settings.transcription is not None and not self.over.is_set():
+                # the real transcript comes from a model of its own, and later than the response begins
+                self.later(self.host.manner.transcription_ms, lambda: self._transcribed(item, transcript))
+
+        self.mind.hear(audio, transcribed)
         if not by_client and self.detection_wants("create_response"):
             self._respond_by_itself()
-        if self.settings.transcription is not None:
-            # the real transcript comes from a model of its own, and later than the response begins
-            self.later(self.host.manner.transcription_ms, lambda: self._transcribed(item, transcript))
 
     def _commit(self, raw: bytes) -> Item:
         item_id, self._next_item = self._next_item, f"item_{token_hex(8)}"
@@ -160,15 +168,25 @@ class Talk:
         self._stop_idle()
         config = self.shape.for_response(self.config, body)
         settings = self.shape.settings(config)
-        plan: Plan | SetupError
+        if not self.mind.thinking:
+            self.active = self._response(self._plan(settings), config, body, self.conversation)
+        else:
+            mind = self.mind
+
+            async def thought() -> Plan | SetupError:
+                await mind.understood()
+                return self._plan(settings)
+
+            self.active = self._response(Plan(), config, body, self.conversation, thought)
+        self.active.start()
+
+    def _plan(self, settings: Settings) -> Plan | SetupError:
         try:
-            plan = self.mind.plan(
+            return self.mind.plan(
                 set() if settings.tool_choice == "none" else settings.tool_names, history=self.conversation.history
             )
         except SetupError as error:
-            plan = error
-        self.active = self._response(plan, config, body, self.conversation)
-        self.active.start()
+            return error
 
     def respond_aside(self, body: Mapping[str, Any]) -> None:
         """Begin an out-of-band response: of the conversation it leaves no trace."""
@@ -185,11 +203,13 @@ class Talk:
         config: Mapping[str, Any],
         body: Mapping[str, Any],
         conversation: Conversation | None,
+        thinking: Callable[[], Awaitable[Plan | SetupError]] | None = None,
     ) -> Response:
         return Response(
             plan, shape=self.shape, config=config, metadata=body.get("metadata"), repertoire=self.host.repertoire,
             manner=self.host.manner, faults=self.faults, conversation=conversation,
             context=lambda: self.conversation.items, send=self.send, note=self.note, ended=self._ended,
+            thinking=thinking,
         )  # fmt: skip
 
     def _ended(self, response: Response) -> None:
@@ -226,7 +246,12 @@ class Talk:
         self.adopted_at = time.monotonic()
         self.rehearsal, self.counted = rehearsal, False
         self.faults = self.host.faults_for(rehearsal)
-        self.mind = Mind(rehearsal, self.host.repertoire, self.faults, self.note)
+        hearing = self.host.hearing
+        self.mind = (
+            Mind(rehearsal, self.host.repertoire, self.faults, self.note)
+            if rehearsal.number or hearing is None or not hearing.available
+            else ListeningMind(rehearsal, self.host.repertoire, self.faults, self.note, hearing, lambda: self.settings)
+        )
 
     @property
     def spoke(self) -> bool:

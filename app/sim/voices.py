@@ -62,6 +62,11 @@ def can_say(text: str, speaker: str = "agent") -> bool:
     return bool(words) and None not in _pieces(words, _recordings(speaker))
 
 
+def recorded(speaker: str = "agent") -> list[str]:
+    """Every phrase that this speaker can say in one recording."""
+    return list(_recordings(speaker))
+
+
 def core(audio: bytes) -> bytes:
     """The audio from its first to its last voiced 20 ms frame, empty if there is none.
 

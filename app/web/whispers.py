@@ -37,7 +37,7 @@ def asked(query: str) -> Asked | None:
     """The query of a URL of ours; None if it is none."""
     fields = dict(parse_qsl(query)[:8])
     call_sid, seq = fields.get("call", ""), fields.get("transfer", "")
-    if not re.fullmatch(r"CA[0-9a-fA-F]{32}", call_sid) or not re.fullmatch(r"[0-9]{1,4}", seq):
+    if not re.fullmatch(r"CA[0-9a-fA-F]{32}", call_sid) or not re.fullmatch(r"[0-9]{1,6}", seq):
         return None
     return Asked(call_sid, int(seq), fields.get("key") == "1")
 

@@ -24,9 +24,9 @@ from tests.calls.product import OURS, Product, new_number, product
 EXPECTED = {"booking", "human", "hangup", "returning", "text", "after-hours", "mind-changed"}
 IN_BOTH_DIALECTS = ("booking", "human", "ivr-account")
 """A talk with tools, two streams of one call, and a flow with typed digits: what the dialects could tell apart."""
-AT_ONCE = 12
+AT_ONCE = 16
 """Calls beside each other in one process: two cores bear them without anybody waiting for a frame."""
-RUN_SECONDS = 400.0
+RUN_SECONDS = 240.0
 MILESTONES = {
     "webhook_accepted",
     "stream_started",
@@ -55,7 +55,11 @@ async def judged(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtu
         yield await _made_by_another(result)
         return
     asked = {item.callspec.params["case"] for item in request.session.items if _is_case(item)}  # type: ignore[attr-defined]
-    judgement = await _play([case for case in CASES if case in asked])
+    chosen = [case for case in CASES if case in asked]
+    try:
+        judgement = await _play(chosen)
+    except Exception:  # a server that does not start: nobody shall wait for its calls
+        judgement = {"-".join(case): traceback.format_exc() for case in chosen}
     fresh = result.with_suffix(".new")
     fresh.write_text(json.dumps(judgement))
     fresh.rename(result)
@@ -69,11 +73,11 @@ def _is_case(item: pytest.Item) -> bool:
 async def _made_by_another(result: Path) -> Judged:
     try:
         async with asyncio.timeout(RUN_SECONDS):
-            while not result.exists():  # noqa: ASYNC110  another process sets no event of ours
+            while not await asyncio.to_thread(result.exists):  # noqa: ASYNC110  another process sets no event of ours
                 await asyncio.sleep(0.1)
     except TimeoutError:
         pytest.fail(f"expected the other worker to make the calls within {RUN_SECONDS:g} s; see its tests")
-    found: Judged = json.loads(result.read_text())
+    found: Judged = json.loads(await asyncio.to_thread(result.read_text))
     return found
 
 

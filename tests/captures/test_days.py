@@ -80,6 +80,7 @@ def test_a_day_is_found_in_the_calendar(heard: str, day: str) -> None:
         ("99999999", "no such day"),
         ("3026-01-01", "too far"),
         ("in 999 years", "too far"),
+        ("999 years from " * 9 + "now", "end of the calendar"),
         ("Tuesday Wednesday", "no day"),
         ("14:30", "no day"),
         ("november 24 " * 20, "no day"),

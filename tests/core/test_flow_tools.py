@@ -44,6 +44,14 @@ def test_a_choice_that_is_none_is_the_models_fault_and_not_the_callers(arguments
     assert (call.record.flow_state, call.record.flow_failures) == ("menu", 0)
 
 
+def test_a_megabyte_from_the_model_is_not_said_back_to_it() -> None:
+    big = "x" * 1_000_000
+    for name, arguments in (("choose", f'{{"{big}":1}}'), (big, "{}")):
+        call = hotline()
+        call.act(ev.ResponseStarted("r1"), ev.ToolCalled("r1", "t1", name, arguments))
+        assert len(call.did(do.AnswerTool).output) < 600
+
+
 def test_a_wish_for_a_person_is_told_and_then_dialled() -> None:
     call = hotline()
     chooses(call, "a person", 0.6)

@@ -7,7 +7,7 @@ import pytest
 
 from app.captures.captured import Confirmed, DigitString
 from app.core import events as ev
-from app.mode import CallContext, ToolError, tool
+from app.mode import CallContext, ToolError, Transfer, tool
 from tests.house.toolbox_desk import Desk, Gate, error
 
 # --- writes ----------------------------------------------------------------------------------------------------------
@@ -124,6 +124,27 @@ async def test_a_write_that_the_caller_agreed_to_is_carried_through_when_they_ha
     assert isinstance(done, ev.ToolFinished)
     assert (done.call_id, done.status, json.loads(done.output)) == ("c2", "ok", {"result": "found"})
     assert gate.runs == 1
+
+
+async def test_a_transfer_that_comes_back_after_its_stream_is_not_told_as_under_way() -> None:
+    gate = Gate()
+
+    @tool(writes=True)
+    async def refund() -> Transfer:
+        """Give money back, or put the caller through."""
+        await gate()
+        return Transfer(to="billing", reason="a large refund")
+
+    desk = Desk(refund)
+    await desk.call("refund")
+    desk.turns += 1
+    running = asyncio.create_task(desk.call("refund"))
+    await gate.entered.wait()
+    running.cancel()
+    gate.open.set()
+    done = await desk.reported()
+    assert isinstance(done, ev.ToolFinished)
+    assert "NOT put through to billing" in done.output
 
 
 async def test_a_process_that_stops_waits_for_a_write_and_for_nothing_else() -> None:

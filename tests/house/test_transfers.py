@@ -9,7 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core.record import Row, TransferAttempt
+from app.switchboard import UNKNOWN_SEQ
 from app.transfers import WHY, Attempt, Transfers, note, plain, whisper
+from app.web import whispers
 from app.wire import twiml
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -198,6 +200,16 @@ def test_a_whisper_says_in_two_sentences_who_calls_why_and_what_was_promised() -
     assert whisper(caller_name="", number="", reason=" ", promised="") == (
         "Call from somebody who withholds their number: no reason was given. Nothing was promised."
     )
+
+
+def test_every_transfer_has_its_door_even_of_a_call_whose_books_did_not_answer() -> None:
+    call_sid = f"CA{0:032x}"
+    for first_seq in (0, UNKNOWN_SEQ):
+        transfers = Transfers(call_sid, lambda row: None)
+        transfers.recall([], first_seq=first_seq)
+        transfers.begin("billing", "asked", whisper="Call from somebody.")
+        query = whispers.url(str, transfers).partition("?")[2]
+        assert whispers.asked(query) == whispers.Asked(call_sid, first_seq, key=False)
 
 
 HOSTILE = [

@@ -9,12 +9,14 @@ from collections.abc import Callable
 import pytest
 
 from app import registry, settings
+from app.commands.conformance import shortcomings
 from app.core import effects as do
 from app.errors import ToolError
 from app.mode import Mode, Tool
 from tests.modes.rehearsal_table import Rehearsal
 
-MODES = registry.find(settings.load({})).modes
+SETTINGS = settings.load({})
+MODES = registry.find(SETTINGS).modes
 EVERY_MODE = pytest.mark.parametrize("mode", MODES.values(), ids=list(MODES))
 EVERY_TOOL = pytest.mark.parametrize(
     ("mode", "tool"),
@@ -35,6 +37,11 @@ def talking(rehearse: Rehearse, mode: Mode) -> Rehearsal:
 
 def test_there_is_a_mode_to_test() -> None:
     assert MODES
+
+
+@EVERY_MODE
+def test_it_conforms(mode: Mode) -> None:
+    assert shortcomings(mode, SETTINGS) == [], "what to do about it is said in docs/04-modes.md, Conformance"
 
 
 @EVERY_MODE

@@ -1,4 +1,4 @@
-"""The guard at the house's own doors: the operator's login, the scraper's token, and what being at home is worth."""
+"""The guard at the house's own doors: what being at home is worth, and the scraper's token."""
 
 import base64
 
@@ -14,13 +14,9 @@ def basic(password: str, user: str = "operator") -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def operator_status(the_guard: Guard, **headers: str) -> int:
-    """200 if the operator is let in, else the status of the refusal."""
-    try:
-        the_guard.operator(request("/", "GET", {name.replace("_", "-"): value for name, value in headers.items()}))
-    except Refused as refused:
-        return refused.response.status_code
-    return 200
+def at_home(the_guard: Guard, client: str | None = "127.0.0.1", **headers: str) -> bool:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return the_guard.at_home(request("/", "GET", given, client=client))
 
 
 def scraper_status(the_guard: Guard, **headers: str) -> int:
@@ -31,45 +27,10 @@ def scraper_status(the_guard: Guard, **headers: str) -> int:
     return 200
 
 
-def test_the_operator_logs_in_with_the_password_under_any_name() -> None:
-    ours = guard(password="correct horse: ü")
-    assert operator_status(ours, authorization=basic("correct horse: ü")) == 200
-    assert operator_status(ours, authorization=basic("correct horse: ü", user="")) == 200
-    assert operator_status(ours, authorization=basic("correct horse: ü").replace("Basic", "basic")) == 200
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "",
-        "Basic",
-        "Basic ",
-        "Basic !!!",
-        "Basic " + base64.b64encode(b"secret").decode(),
-        "Basic é",
-        basic(""),
-        basic("secre"),
-        basic("secret "),
-        basic("secret").replace("Basic", "Bearer"),
-        "Bearer secret",
-    ],
-)
-def test_anything_but_the_password_is_sent_to_the_login(header: str) -> None:
-    ours = guard(password="secret")
-    assert operator_status(ours, authorization=header) == 401
-    with pytest.raises(Refused) as refused:
-        ours.operator(request("/", "GET"))
-    assert refused.value.response.headers["www-authenticate"].startswith("Basic ")
-
-
-def test_without_a_password_nobody_logs_in() -> None:
-    assert operator_status(guard(password=""), authorization=basic("")) == 401
-
-
 @pytest.mark.parametrize("public_url", [HOME, "http://localhost:8000", "http://[::1]:8000", "https://localhost"])
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "localhost:8000", "[::1]:8000"])
 def test_at_home_the_operator_needs_no_login(public_url: str, host: str) -> None:
-    assert operator_status(guard(public_url=public_url, password="secret"), host=host) == 200
+    assert at_home(guard(public_url=public_url), host=host)
     assert scraper_status(guard(public_url=public_url), host=host) == 200
 
 
@@ -77,9 +38,9 @@ def test_at_home_the_operator_needs_no_login(public_url: str, host: str) -> None
     "header", ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via", "fly-client-ip"]
 )  # fmt: skip
 def test_a_request_that_came_through_a_proxy_is_not_at_home(header: str) -> None:
-    ours = guard(public_url=HOME, password="secret", metrics_token="t")
-    assert operator_status(ours, host="127.0.0.1:8000", **{header: "127.0.0.1"}) == 401
-    assert operator_status(ours, host="127.0.0.1:8000", **{header: ""}) == 401
+    ours = guard(public_url=HOME, metrics_token="t")
+    assert not at_home(ours, host="127.0.0.1:8000", **{header: "127.0.0.1"})
+    assert not at_home(ours, host="127.0.0.1:8000", **{header: ""})
     assert scraper_status(ours, host="127.0.0.1:8000", **{header: "127.0.0.1"}) == 403
 
 
@@ -87,22 +48,22 @@ def test_a_request_that_came_through_a_proxy_is_not_at_home(header: str) -> None
     "host", ["evil.example.com", "127.0.0.1.evil.example.com", "localhost@evil.example.com", "127.0.0.2", "", "[::1", "a]b["]
 )  # fmt: skip
 def test_a_name_that_leads_here_from_outside_is_not_at_home(host: str) -> None:
-    ours = guard(public_url=HOME, password="secret")
-    assert operator_status(ours, host=host) == 401
+    ours = guard(public_url=HOME)
+    assert not at_home(ours, host=host)
     assert scraper_status(ours, host=host) == 403
 
 
 @pytest.mark.parametrize("client", ["192.168.1.10", "203.0.113.7", "2001:db8::1", "testclient", "", None])
 def test_a_request_from_another_machine_is_not_at_home_whatever_it_calls_us(client: str | None) -> None:
-    ours = guard(public_url=HOME, password="secret")
-    for door in (ours.operator, ours.scraper):
-        with pytest.raises(Refused):
-            door(request("/", "GET", {"host": "127.0.0.1:8000"}, client=client))
+    ours = guard(public_url=HOME)
+    assert not at_home(ours, client, host="127.0.0.1:8000")
+    with pytest.raises(Refused):
+        ours.scraper(request("/metrics", "GET", {"host": "127.0.0.1:8000"}, client=client))
 
 
 def test_loopback_alone_grants_nothing_on_a_public_origin() -> None:
-    ours = guard(public_url=HOST, password="secret", metrics_token="t")
-    assert operator_status(ours, host="127.0.0.1:8000") == 401
+    ours = guard(public_url=HOST, metrics_token="t")
+    assert not at_home(ours, host="127.0.0.1:8000")
     assert scraper_status(ours, host="127.0.0.1:8000") == 403
 
 
