@@ -12,6 +12,13 @@ _SUSPECT = (b'"audio"', b'"payload"', b'"delta"', b"\\u")
 """Without any of these a text has no key that audio may stand under, however it is spelled: most have none."""
 
 
+class _Plain(msgspec.Struct):
+    """Any JSON object: it is checked to be one, and kept as the text that it is."""
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
+
+
 def debug_event(call_sid: str, source: Literal["carrier", "model"], text: bytes | str) -> DebugEvent | None:
     """A raw event for the debug log, apart from the record; audio is left out, and so are deltas."""
     if isinstance(text, str):
@@ -19,14 +26,15 @@ def debug_event(call_sid: str, source: Literal["carrier", "model"], text: bytes 
     if text.find(b'.delta"', 0, 120) >= 0:
         return None
     try:
+        if not any(key in text for key in _SUSPECT):
+            _PLAIN.decode(text)
+            return DebugEvent(call_sid=call_sid, at=datetime.now(UTC), source=source, event=msgspec.Raw(text))
         event = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not isinstance(event, dict) or str(event.get("type", "")).endswith(".delta"):
         return None
-    if any(key in text for key in _SUSPECT):
-        event = without_audio(event)
-    return DebugEvent(call_sid=call_sid, at=datetime.now(UTC), source=source, event=event)
+    return DebugEvent(call_sid=call_sid, at=datetime.now(UTC), source=source, event=without_audio(event))
 
 
 def without_audio(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """The product's app under an ASGI server of another make: `python -m bench.asgi_server uvicorn`, settings from the environment."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +15,14 @@ from app.main import create_app
 
 
 def app() -> Any:
-    """The app; what the servers import by name."""
+    """The app; what the servers import by name. The collector is told what `serve` tells it."""
     settings = all_settings.load()
+    gc.freeze()
     return create_app(settings, settings.database_url)
 
 
 def hypercorn(host: str, port: int) -> None:
-    """As `serve` runs it, less the fast door."""
+    """The doors that are not media as `serve` has them, and media by the same road."""
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 

@@ -96,6 +96,8 @@ class Load:
         if not isinstance(port, int):
             raise SetupError(f"expected the load to tell its model's port, got {port!r}")
         self.model_port = port
+        self._runs_until = 0.0
+        """A run was begun whose end has not been read; it comes by then. 0: none."""
 
     def run(
         self,
@@ -109,8 +111,10 @@ class Load:
 
         Raises NotMeasured if it could not start, SetupError if the load is gone or says nothing any more.
         """
+        if self._runs_until:
+            self._end_the_last()
         self.child.tell("run " + " ".join(f"{name}={value}" for name, value in keys.items()))
-        deadline = time.monotonic() + self._seconds(keys)
+        deadline = self._runs_until = time.monotonic() + self._seconds(keys)
         while (left := deadline - time.monotonic()) > 0:
             said = self.child.event(min(left, tick_seconds) if tick else left)
             match said:
@@ -120,10 +124,21 @@ class Load:
                 case {"event": "window_start" | "window_end" as event}:
                     at(event)
                 case {"event": "result"}:
+                    self._runs_until = 0.0
                     return msgspec.convert(said, Result)
                 case {"event": "failed", "why": why}:
+                    self._runs_until = 0.0
                     raise NotMeasured(str(why))
         raise SetupError(self.child.gone("expected the result of a run"))
+
+    def _end_the_last(self) -> None:
+        """Read past what is left of a run that was given up on: none of it may be taken for the next one's."""
+        while (left := self._runs_until - time.monotonic()) > 0:
+            match self.child.event(left):
+                case {"event": "result" | "failed"}:
+                    self._runs_until = 0.0
+                    return
+        raise SetupError(self.child.gone("expected the end of the run before"))
 
     @staticmethod
     def _seconds(keys: Keys) -> float:

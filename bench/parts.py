@@ -42,7 +42,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 VARIANTS: dict[str, dict[str, str]] = {"no spare links": {"SPARE_LINKS": "0"}, "TLS": {}, "memory": {}}
-"""Settings of ours that differ from a plain start. TLS gets its own from the run; memory is a start that nobody has called yet."""
+"""Settings of ours that differ from a plain start. TLS gets its own from the run; memory is a start for that alone."""
 
 
 def _steady(calls: int) -> Trial:
@@ -152,10 +152,10 @@ CELLS: tuple[Cell, ...] = (
         )
         for ms in OPENS_MS
     ),
-    Cell("greeting", _greeting("greeting spare", calls=1, repeat=20, stream=True), GREETING, who="fast"),
+    Cell("greeting", _greeting("greeting spare", calls=4, repeat=100, stream=True), GREETING, who="fast"),
     Cell(
         "greeting",
-        _greeting("greeting cold", calls=1, repeat=20, stream=True),
+        _greeting("greeting cold", calls=4, repeat=100, stream=True),
         GREETING,
         who="converses",
         variant="no spare links",

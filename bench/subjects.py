@@ -69,8 +69,11 @@ class Running(msgspec.Struct, frozen=True):
         return self.child.usage()
 
     def metric(self, name: str) -> float:
-        """One figure of our /metrics. Raises SetupError if it is not there."""
-        _, text = _get(self.origin, "/metrics", {"Authorization": f"Bearer {self.token}"})
+        """One figure of our /metrics. Raises SetupError if it cannot be had."""
+        try:
+            _, text = _get(self.origin, "/metrics", {"Authorization": f"Bearer {self.token}"})
+        except (OSError, http.client.HTTPException) as wrong:
+            raise SetupError(f"expected the metrics of {self.subject.name}, but: {wrong}") from wrong
         for line in text.splitlines():
             if line.startswith(name + " "):
                 return float(line.rpartition(" ")[2])

@@ -71,7 +71,10 @@ def _by_proc(pid: int) -> Usage | None:
         fields = (here / "stat").read_text().rpartition(")")[2].split()
         ticks = int(fields[11]) + int(fields[12])  # utime, stime: fields 14 and 15 of proc(5)
         rss = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / KIB
-        return Usage(_run_time(here) or ticks / os.sysconf("SC_CLK_TCK"), rss, _pss(here), _files(here), 1)
+        cpu_s = max(
+            _run_time(here), ticks / os.sysconf("SC_CLK_TCK")
+        )  # the second keeps what threads took that are gone
+        return Usage(cpu_s, rss, _pss(here), _files(here), 1)
     except OSError:
         return None
 

@@ -26,6 +26,7 @@ class Attempt:
         """The opening goes out with the configuration, before the server has taken it."""
         self.opened = False
         self._presumed = False
+        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def presumes(self) -> bool:
@@ -37,6 +38,23 @@ class Attempt:
         self.negotiation = Negotiation(self.plan, dialect)
         self.hasty = hasty
         self._presumed = True
+
+    def told(self) -> None:
+        """The server said something: it is there."""
+        if not self._news.done():
+            self._news.set_result(None)
+
+    async def agreed(self, quiet_seconds: float) -> None:
+        """Until the session is configured. Raises what the attempt failed with; TimeoutError after so long without a word."""
+        while not self.ready.done():
+            done, _ = await asyncio.wait(
+                [self.ready, self._news], timeout=quiet_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                raise TimeoutError
+            if self._news.done():
+                self._news = asyncio.get_running_loop().create_future()
+        self.ready.result()
 
     def failed(self, wrong: PeerError) -> None:
         """The attempt is over; the first reason counts."""

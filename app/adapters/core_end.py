@@ -107,6 +107,8 @@ class CoreEnd(asyncio.Protocol):
     # --- the core ---------------------------------------------------------------------------------------------------
 
     def _feed(self, data: bytes) -> None:
+        if self.transport is None or self.transport.is_closing():
+            return  # dropped amid what was read
         self.core.receive_data(data)
         self._after_core()
 
@@ -173,7 +175,8 @@ class CoreEnd(asyncio.Protocol):
                 self.transport.write_eof()
             else:
                 self.transport.close()
-        if self.core.close_expected() and self._closing is None:
+        if (self.core.close_expected() or self.core.state is State.CLOSED) and self._closing is None:
+            # Closed without a goodbye, too: a peer that ended its half while we had more to write may never read it.
             self._stop()
             self._closing = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
 

@@ -169,6 +169,8 @@ def _storable_json(value: Any) -> Any:
             return {_storable_json(key): _storable_json(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_storable_json(item) for item in value]
+        case msgspec.Raw():
+            return _storable_json(msgspec.json.decode(value))
         case msgspec.Struct():
             return _storable_json(msgspec.to_builtins(value))
     return value

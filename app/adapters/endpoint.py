@@ -30,6 +30,8 @@ ADDRESS_SECONDS = 60.0
 """How long an address that answered is dialled again without a look-up; a balancer in the DNS is asked once a minute."""
 KNOWN_ADDRESS_SECONDS = 1.0
 """... and how long it may take to answer, before it is looked up again."""
+FIRST_BYTES = 256 * 1024
+"""What a server may say before we have said anything."""
 DIAL_ERRORS = (OSError, PeerError, InvalidHandshake, InvalidURI, ValueError)
 """Every way in which a dial fails; TimeoutError is an OSError."""
 
@@ -75,6 +77,7 @@ class Known:
         self._dialects: dict[str, DialectName] = {}
         self._taken: set[tuple[str, bytes]] = set()
         self._addresses: dict[tuple[str, int], tuple[str, float]] = {}
+        self._slow: set[str] = set()
 
     def dialect(self, url: str) -> DialectName | None:
         """The dialect in which the server at a URL (with its model) took a configuration; None: not known."""
@@ -93,6 +96,14 @@ class Known:
         """The server refused what it took before: next time it is asked."""
         self._dialects.pop(url, None)
         self._taken = {pair for pair in self._taken if pair[0] != url}
+
+    def slow(self, url: str) -> bool:
+        """Whether the server at a URL was alive, and took longer than thought to say so."""
+        return url in self._slow
+
+    def was_slow(self, url: str) -> None:
+        """The server took longer than thought."""
+        self._slow.add(url)
 
     def address(self, host: str, port: int, now: float) -> str:
         """The address that answered for a host lately; empty if none did."""
@@ -116,6 +127,7 @@ class FreshLink:
         self.kept: list[bytes] = []
         self.news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done with the server's first word, or with the link's end."""
+        self._kept_bytes = 0
         self.waited = False
         """Whether the first word was waited for, be it in vain."""
         self.end: tuple[int, str] | None = None
@@ -131,8 +143,12 @@ class FreshLink:
         return self.end is None and not closing and self.link.core.state is State.OPEN
 
     def heard(self, text: bytes) -> None:
-        """The server speaks first."""
+        """The server speaks first. One that goes on and on is dropped."""
         self.kept.append(text)
+        self._kept_bytes += len(text)
+        if self._kept_bytes > FIRST_BYTES:
+            self.kept.clear()
+            self.link.abort()
         self._wake()
 
     def closed(self, code: int, reason: str) -> None:
@@ -177,8 +193,7 @@ async def dial(endpoint: Endpoint, model: str, known: Known) -> FreshLink:
     address = known.address(uri.host, uri.port, loop.time())
     if address:
         try:
-            async with asyncio.timeout(KNOWN_ADDRESS_SECONDS):
-                return await _dial(endpoint, uri, address)
+            return await _dial(endpoint, uri, address, connect_seconds=KNOWN_ADDRESS_SECONDS)
         except (OSError, LinkClosed):  # a timeout is an OSError
             known.silent(uri.host, uri.port)
     fresh = await _dial(endpoint, uri, uri.host)
@@ -190,8 +205,11 @@ async def dial(endpoint: Endpoint, model: str, known: Known) -> FreshLink:
     return fresh
 
 
-async def _dial(endpoint: Endpoint, uri: WebSocketURI, host: str) -> FreshLink:
-    """host: the name, or an address of it; the certificate is always checked against the name."""
+async def _dial(endpoint: Endpoint, uri: WebSocketURI, host: str, *, connect_seconds: float | None = None) -> FreshLink:
+    """host: the name, or an address of it; the certificate is always checked against the name.
+
+    connect_seconds: for TCP and TLS. The upgrade is the server's own work and may take longer.
+    """
     core = ClientProtocol(uri, max_size=MAX_MESSAGE)
     request = core.connect()
     for name, value in endpoint.headers().items():
@@ -201,7 +219,8 @@ async def _dial(endpoint: Endpoint, uri: WebSocketURI, host: str) -> FreshLink:
     fresh = FreshLink(link)  # before a byte comes: the server's first word may be in the segment of its 101
     secure = {"ssl": tls(), "server_hostname": uri.host} if uri.secure else {}
     try:
-        await asyncio.get_running_loop().create_connection(lambda: link, host, uri.port, **secure)  # type: ignore[call-overload]
+        async with asyncio.timeout(connect_seconds):
+            await asyncio.get_running_loop().create_connection(lambda: link, host, uri.port, **secure)  # type: ignore[call-overload]
         await link.opened
     except BaseException as wrong:
         link.abort()

@@ -22,7 +22,7 @@ TEXTS = (b"x" * SHORTEST, b'{"event":"media"}' * 300)
 
 
 def check_core() -> bool:
-    """Switch the fast path off, loudly, if the core is not as it expects. Takes well under a millisecond; True if all is well."""
+    """Switch the fast path off, loudly, if the core is not as it expects. Takes some milliseconds; True if all is well."""
     why = mismatch()
     WireLink.fast = not why
     if why:

@@ -36,7 +36,8 @@ class Messages:
         assert self._pieces is not None, "the core lets no continuation through that continues nothing"
         if self._decoder is not None:
             self._decoder.decode(data, frame.fin)
-        self._pieces.append(data)
+        if data:  # the core's limit counts bytes, so empty fragments without end would be kept without end
+            self._pieces.append(data)
         if not frame.fin:
             return None
         whole, self._pieces = b"".join(self._pieces), None

@@ -28,7 +28,9 @@ KEPT_BYTES = 8 << 20
 """What a session that nobody listens to may gather: a greeting of a minute is a tenth of it."""
 FIRST_WORD_SECONDS = 2.0
 PRESUMED_SECONDS = 1.5
-"""How long a spare link, or a server that is thought to be known, may take to answer before the session is begun anew."""
+"""How long a spare link, or a server that is thought to be known, may be silent before the session is begun anew."""
+SLOW_FACTOR = 4
+"""A server that was silent for longer once is given so much more from then on: a dial in vain with every call costs more."""
 
 
 def _unnoted(text: bytes) -> None:
@@ -137,6 +139,8 @@ class ModelSession:
         except ModelRefused as refusal:
             self._lose(str(refusal))
         except TimeoutError:
+            if self.state == "ready":  # it became so in the very turn in which the time ran out
+                return
             self._lose(f"the model was not ready after {self.ready_seconds:g} s")
         except DIAL_ERRORS as wrong:
             self._lose(f"no session with the model: {type(wrong).__name__}: {wrong}")
@@ -153,8 +157,8 @@ class ModelSession:
             self._take(await dial(self.endpoint, self.model, self._known))
         try:
             if begun.presumes:
-                async with asyncio.timeout(self.presumed_seconds):
-                    await asyncio.shield(begun.ready)
+                slow = self._known.slow(self._url)
+                await begun.agreed(self.presumed_seconds * (SLOW_FACTOR if slow else 1))
             else:
                 await asyncio.wait([begun.ready], timeout=FIRST_WORD_SECONDS)
                 if not begun.ready.done():
@@ -163,6 +167,8 @@ class ModelSession:
         except (ModelRefused, LinkClosed, TimeoutError) as wrong:
             if not begun.presumes:
                 raise
+            if isinstance(wrong, TimeoutError) and not begun.spare:  # a silent spare link is dead rather than slow
+                self._known.was_slow(self._url)
             log.info("a session is begun anew", spare=begun.spare, why=str(wrong) or "no answer in time")
             self._begin_anew(begun, refused=isinstance(wrong, ModelRefused))
             return False
@@ -204,6 +210,7 @@ class ModelSession:
         begun = self._begun
         if begun is None or begun.ready.done():
             return
+        begun.told()
         self.note(text)
         try:
             message = realtime.parse(text)

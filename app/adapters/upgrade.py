@@ -41,5 +41,7 @@ def read_upgrade(head: bytes, *, max_size: int) -> Upgrade:
     if request is None:
         core = ServerProtocol(max_size=max_size)
         return Upgrade(core, "", "", core.reject(400, "expected the head of an HTTP/1.1 request for a WebSocket\n"))
+    if len(request.headers.get_all("Host")) != 1:
+        return Upgrade(core, "", "", core.reject(400, "expected one Host header (RFC 9112, section 3.2)\n"))
     signature = next(iter(request.headers.get_all("X-Twilio-Signature")), "")
     return Upgrade(core, request.path, signature, core.accept(request))

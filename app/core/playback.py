@@ -45,6 +45,8 @@ class Playback:
     """Marks sent and not yet back, in order, with the part that each one ends."""
     flushed: set[str] = field(default_factory=set)
     """Marks that a clear threw out of the buffer: their echo means nothing."""
+    of_item: dict[str, list[Part]] = field(default_factory=dict)
+    """The same parts by item: a long call has hundreds, and is asked about the newest."""
 
     def add(self, item_id: str, content_index: int, size: int, now: float) -> bool:
         """Count one piece of audio as sent. size: bytes of u-law. Returns whether it is the item's first."""
@@ -56,6 +58,7 @@ class Playback:
         if new:
             last = Part(item_id, content_index, starts)
             self.parts.append(last)
+            self.of_item.setdefault(item_id, []).append(last)
         assert last is not None
         last.sent += size
         self.ends_at = starts + size / BYTES_A_SECOND
@@ -111,18 +114,22 @@ class Playback:
     def heard_ms(self, item_id: str, now: float) -> int:
         """Milliseconds of an item that the caller has heard; never more than were sent."""
         self._settle(now)
-        return sum(part.heard for part in self.parts if part.item_id == item_id) // BYTES_A_MS
+        return sum(part.heard for part in self.of_item.get(item_id, ())) // BYTES_A_MS
 
     def sent_ms(self, item_id: str) -> int:
         """Milliseconds of an item that were sent to the carrier."""
-        return sum(part.sent for part in self.parts if part.item_id == item_id) // BYTES_A_MS
+        return sum(part.sent for part in self.of_item.get(item_id, ())) // BYTES_A_MS
+
+    def settled(self, item_id: str) -> bool:
+        """Whether nothing more can change in what was heard of an item, unless more of it is sent."""
+        return all(part.closed for part in self.of_item.get(item_id, ()))
 
     def _settle(self, now: float) -> None:
         """Move `heard` of the open parts up to what the clock says. It never goes back."""
         ahead = max(0, round((self.ends_at - now) * BYTES_A_SECOND))
         for part in reversed(self.parts):
-            if part.closed:
-                continue
+            if part.closed:  # and so is every part before it
+                break
             unheard = min(part.sent, ahead)
             ahead -= unheard
             part.heard = max(part.heard, part.sent - unheard)

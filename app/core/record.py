@@ -212,7 +212,8 @@ class DebugEvent(msgspec.Struct, frozen=True, kw_only=True):
     call_sid: str
     at: datetime
     source: Literal["carrier", "model", "house"]
-    event: dict[str, Any]
+    event: dict[str, Any] | msgspec.Raw
+    """Raw: a JSON object as it came, with nothing in it that had to be taken out."""
 
 
 Row = (

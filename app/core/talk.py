@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from app.core import effects as do
 from app.core import events as ev
 from app.core.playback import BYTES_A_MS, Playback
-from app.core.record import CallRecord
+from app.core.record import CallRecord, Spoken
 
 
 @dataclass(slots=True)
@@ -20,6 +20,8 @@ class Talk:
     """The response of each item of which audio was sent."""
     unmarked: list[str] = field(default_factory=list)
     """Items with audio behind which no mark was sent yet, oldest first."""
+    unsettled: dict[str, Spoken] = field(default_factory=dict)
+    """The agent's turns of which more may be heard yet, by item: a mark asks for these, not for the whole call's."""
     marks: int = 0
 
     def voiced(self, response_id: str) -> bool:
@@ -47,6 +49,7 @@ class Talk:
         if item_id not in self.voice_of:  # its words may have come before its sound
             turn.start_ms = turn.end_ms = starts
         self.voice_of[item_id] = response_id
+        self.unsettled[item_id] = turn
         self.unmarked.append(item_id)
 
     def agent_said(self, event: ev.AgentSaid, now: float) -> list[do.Effect]:
@@ -88,7 +91,7 @@ class Talk:
         for item, index in dict.fromkeys((part.item_id, part.content_index) for part in cut):
             effects += self._cut_item(item, index)
         if cut:
-            for turn in self.record.spoken:  # what was never heard did not begin later than it was thrown away
+            for turn in self.unsettled.values():  # what was never heard did not begin later than it was thrown away
                 turn.start_ms = min(turn.start_ms, self.record.at_ms(now))
             effects += self.settle(now)
         return effects
@@ -99,7 +102,7 @@ class Talk:
         if response is None:  # a clip of the house's own: the model knows nothing of it
             return []
         self.silenced.add(response)
-        pieces = [part for part in self.playback.parts if part.item_id == item_id]
+        pieces = self.playback.of_item.get(item_id, [])
         heard_ms = sum(part.heard for part in pieces if part.content_index == content_index) // BYTES_A_MS
         if heard_ms:
             return [do.Truncate(item_id, content_index, heard_ms)]
@@ -108,13 +111,14 @@ class Talk:
     def settle(self, now: float, *, all_turns: bool = False) -> list[do.Effect]:
         """Write down the agent's turns of which more was heard than the books know; at the end, every turn."""
         effects: list[do.Effect] = []
-        for turn in self.record.spoken:
-            if turn.who == "agent" and turn.item_id in self.voice_of:
-                heard, sent = self.playback.heard_ms(turn.item_id, now), self.playback.sent_ms(turn.item_id)
+        for turn in list(self.record.spoken if all_turns else self.unsettled.values()):
+            item = turn.item_id
+            if turn.who == "agent" and item in self.voice_of:
+                heard, sent = self.playback.heard_ms(item, now), self.playback.sent_ms(item)
+                if self.playback.settled(item):
+                    self.unsettled.pop(item, None)
                 if (heard, sent) == (turn.heard_ms, turn.sent_ms) and not all_turns:
                     continue
                 turn.heard_ms, turn.sent_ms, turn.end_ms = heard, sent, turn.start_ms + heard
-            elif not all_turns:
-                continue
             effects.append(do.Write(self.record.row(turn)))
         return effects

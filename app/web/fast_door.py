@@ -60,6 +60,8 @@ class FastDoor:
         self.undecided: dict[Entrance, None] = {}
         """In the order they came."""
         self.links: set[PhoneLink] = set()
+        self._crowded = False
+        """It was said; again once there was room for half as many."""
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
         self._empty.set()
@@ -97,9 +99,16 @@ class FastDoor:
         """A connection whose head is awaited; too many, and the oldest makes room."""
         self.undecided[entrance] = None
         if len(self.undecided) > UNDECIDED:
-            oldest = next(iter(self.undecided))
-            log.warning("too many connections without a request; the oldest is dropped", at_most=UNDECIDED)
-            oldest.drop()
+            if not self._crowded:
+                self._crowded = True
+                log.warning("too many connections without a request; the oldest are dropped", at_most=UNDECIDED)
+            next(iter(self.undecided)).drop()
+
+    def decided(self, entrance: "Entrance") -> None:
+        """Its head was read, or it is gone."""
+        self.undecided.pop(entrance, None)
+        if len(self.undecided) < UNDECIDED // 2:
+            self._crowded = False
 
     def linked(self, link: "PhoneLink") -> None:
         """A stream was accepted."""
@@ -165,7 +174,7 @@ class Entrance(asyncio.Protocol):
         self.transport.abort()
 
     def _decided(self) -> None:
-        self.door.undecided.pop(self, None)
+        self.door.decided(self)
         if self._timer is not None:
             self._timer.cancel()
 

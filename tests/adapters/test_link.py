@@ -166,6 +166,50 @@ async def test_a_socket_that_ends_without_a_close_is_1006(side: Side) -> None:
     assert (len(end.texts), end.ends) == (1, [(1006, "")])
 
 
+@SIDES
+async def test_after_the_peer_ended_without_a_close_nothing_can_be_sent(side: Side) -> None:
+    end = End(side)
+    end.link.eof_received()
+    for text in (LONG.data, b"short"):
+        with pytest.raises(LinkClosed):
+            end.link.send(text)
+    await end.hangs_up()
+    assert end.ends == [(1006, "")]
+
+
+@SIDES
+async def test_a_peer_that_ends_its_half_and_reads_no_more_is_dropped(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_end, "CLOSE_SECONDS", 0.01)
+    end = End(side)
+    end.link.eof_received()  # the transport stays as long as it has something to write
+    await end.wire.gone.wait()
+    assert end.ends == [(1006, "")]
+
+
+async def test_a_listener_hears_no_more_of_a_read_after_its_link_was_dropped() -> None:
+    end = End(Side.SERVER)
+
+    def heard(text: bytes) -> None:
+        end.texts.append(text)
+        end.link.abort()
+
+    end.heard = heard  # type: ignore[method-assign]
+    end.comes(LONG, LONG, F(TEXT, b"short"))
+    assert len(end.texts) == 1
+    await end.wire.gone.wait()
+
+
+async def test_empty_fragments_without_end_take_no_memory() -> None:
+    end = End(Side.SERVER)
+    end.comes(first(TEXT, b"a"), *[first(CONT)] * 1000)
+    assert len(end.link._messages._pieces or []) == 1
+    end.comes(F(CONT, b"b"))
+    assert end.texts == [b"ab"]
+    await end.hangs_up()
+
+
 # --- peers that are gone, or slow -------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Sessions with the model: what is presumed of a known server, and what happens where it proves wrong."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from app.adapters import endpoint as endpoints
+from app.adapters.attempt import Attempt
 from app.adapters.endpoint import Endpoint, Known, dial
 from app.adapters.opening import Opening
 from app.sim.model_faults import Faults
@@ -202,6 +204,41 @@ async def test_a_known_server_that_does_not_answer_is_dialled_once_more() -> Non
         await greeted(endpoint, known)
         await greeted(endpoint, known, presumed_seconds=0.05)
         assert len(it.sessions) == 3
+
+
+async def test_a_slow_server_is_dialled_in_vain_once_and_given_time_from_then_on() -> None:
+    async def acts(it: Odd, socket: ServerConnection, number: int) -> None:
+        if number > 1:
+            await asyncio.sleep(0.1)
+        await it.configures(socket)
+
+    async with odd(acts) as (it, endpoint):
+        known = Known()
+        await greeted(endpoint, known)
+        for dials in (3, 4, 5):
+            await greeted(endpoint, known, presumed_seconds=0.05)
+            assert len(it.sessions) == dials
+
+
+async def test_an_answer_in_the_turn_in_which_its_time_runs_out_counts() -> None:
+    begun = Attempt(PLAN, Opening(text="Greet the caller."), None)
+    waits = asyncio.create_task(begun.agreed(0.01))
+    await asyncio.sleep(0)
+    time.sleep(0.05)  # noqa: ASYNC251 - a loop that stands still, on purpose
+    asyncio.get_running_loop().call_soon(begun.ready.set_result, None)
+    await waits
+
+
+async def test_a_server_that_talks_on_and_on_to_a_link_that_nobody_took_is_dropped() -> None:
+    async def acts(it: Odd, socket: ServerConnection, number: int) -> None:
+        while True:
+            await it.says(socket, "session.created", session={"noise": "x" * 10_000})
+
+    async with odd(acts) as (_, endpoint):
+        link = await dial(endpoint, MODEL, Known())
+        await until(lambda: link.end is not None)
+        assert sum(map(len, link.kept)) <= endpoints.FIRST_BYTES
+        assert not link.alive
 
 
 async def test_what_is_refused_without_anything_presumed_is_refused_at_once() -> None:

@@ -12,7 +12,7 @@ from app.errors import SetupError
 from bench import quick, subjects
 from bench.measuring import Measured, Trial, measure
 from bench.parts import CELLS, PARTS, carried
-from bench.quick import Pair
+from bench.quick import Cost
 from bench.running import Bench, Wanted
 from bench.subjects import SUBJECTS, running
 from bench.surroundings import PYTHON, Site, site
@@ -139,24 +139,26 @@ def test_a_rung_fails_by_one_lost_frame_or_by_its_lateness() -> None:
     assert not carried(rung(connected=9))
 
 
+def costs(*us: float, quiet: bool = True) -> list[Cost]:
+    return [Cost(one, quiet) for one in us]
+
+
 def test_quick_passes_only_a_ratio_that_was_measured_and_is_under_the_ceiling() -> None:
     ceiling = quick.CEILINGS["floor"]
-    under = quick.Quick([Pair(ceiling - 0.1, True)] * 3, "floor", "")
-    over = quick.Quick([Pair(ceiling + 0.1, True)] * 3, "floor", "")
-    none = quick.Quick([], "floor", "the load lagged")
+    under = quick.Quick(costs(10 * ceiling - 1), costs(10), "floor", "")
+    over = quick.Quick(costs(10 * ceiling + 1), costs(10), "floor", "")
+    none = quick.Quick([], costs(10), "floor", "the load lagged")
     assert [one.passed for one in (under, over, none)] == [True, False, False]
     assert "NOT under the ceiling" in str(over)
     assert str(none) == "not measured: the load lagged"
 
 
-def test_quick_judges_by_quiet_rounds_where_there_are_enough_and_says_if_not() -> None:
-    busy, quiet = Pair(1.0, False), Pair(9.0, True)
-    enough = quick.Quick([busy, quiet, busy, quiet], "floor", "")
-    assert not enough.passed
-    assert "busy" not in str(enough)
-    too_few = quick.Quick([busy, quiet, busy], "floor", "")
-    assert too_few.passed
-    assert "The machine was busy" in str(too_few)
+def test_quick_judges_by_the_least_of_the_rounds_since_what_else_runs_only_adds() -> None:
+    found = quick.Quick(costs(40, 19, 55), costs(30, 10, 12, quiet=False), "floor", "")
+    assert found.passed
+    assert "1.90x, the least of 3 rounds each, by the floor's" in str(found)
+    assert "The machine was busy" in str(found)
+    assert "busy" not in str(quick.Quick(costs(19), costs(10), "floor", ""))
 
 
 @pytest.mark.parametrize(

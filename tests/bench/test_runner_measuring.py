@@ -76,3 +76,24 @@ def test_a_window_without_messages_gives_no_cpu_by_message(tmp_path: Path) -> No
     with scripted(tmp_path, [GOOD | {"messages": {"up": 0, "down": 0}}]) as load:
         measured = measure(load, "idler", Idler(), STEADY, thrown=[])
     assert CPU[0].read(measured) is None
+
+
+def test_a_run_that_was_given_up_on_leaves_nothing_to_the_next_one(tmp_path: Path) -> None:
+    class Stalled(Idler):
+        def usage(self) -> Usage:
+            if self.looks == 1:
+                self.looks += 1
+                raise SetupError("the relay does not answer")
+            return super().usage()
+
+    with scripted(tmp_path, [{**GOOD, "calls": 150}, {**GOOD, "calls": 10}]) as load:
+        with pytest.raises(SetupError):
+            measure(load, "stalled", Stalled(), STEADY, thrown=[])
+        assert measure(load, "idler", Idler(), STEADY, thrown=[]).result.calls == 10
+
+
+def test_memory_is_counted_from_before_the_first_try(tmp_path: Path) -> None:
+    with scripted(tmp_path, [LATE, GOOD]) as load:
+        measured = measure(load, "idler", Idler(), STEADY, thrown=[])
+    assert measured.tries == 2
+    assert measured.before.cpu_s == 1, "the first look of all"
