@@ -1,9 +1,13 @@
 """Sessions with the model: what is presumed of a known server, and what happens where it proves wrong."""
 
 import asyncio
+import shutil
+import ssl
 import time
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -239,6 +243,36 @@ async def test_a_server_that_talks_on_and_on_to_a_link_that_nobody_took_is_dropp
         await until(lambda: link.end is not None)
         assert sum(map(len, link.kept)) <= endpoints.FIRST_BYTES
         assert not link.alive
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="a certificate takes the openssl command")
+async def test_at_an_address_that_is_known_the_certificate_is_still_checked_against_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "it.pem", tmp_path / "it.key"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    made = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    await (await asyncio.create_subprocess_exec("openssl", *words.split(), *made, stderr=DEVNULL)).wait()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate, key)
+    monkeypatch.setattr(endpoints, "tls", lambda: ssl.create_default_context(cafile=certificate))
+    hosts: list[str] = []
+    dials = endpoints._dial
+
+    async def noted(endpoint: Endpoint, uri: Any, host: str, **options: Any) -> Any:
+        hosts.append(host)
+        return await dials(endpoint, uri, host, **options)
+
+    monkeypatch.setattr(endpoints, "_dial", noted)
+
+    async def idle(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async with serve(idle, "127.0.0.1", 0, compression=None, ssl=server_side) as server:
+        known, endpoint = Known(), Endpoint(url=f"wss://localhost:{next(iter(server.sockets)).getsockname()[1]}")
+        for _ in range(2):
+            (await dial(endpoint, MODEL, known)).close()
+    assert hosts == ["localhost", "127.0.0.1"], "the address has no certificate of its own, and was not given up on"
 
 
 async def test_what_is_refused_without_anything_presumed_is_refused_at_once() -> None:
