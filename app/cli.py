@@ -154,10 +154,11 @@ def _model(parser: argparse.ArgumentParser) -> Runner:
     parser.add_argument("--dialect", choices=["ga", "flat"], default="ga")
 
     def run(chosen: argparse.Namespace) -> int:
+        from app.sim.hearing_worker import Hearing
         from app.sim.model import ModelServer
 
         async def stand() -> None:
-            server = ModelServer(dialect=chosen.dialect)
+            server = ModelServer(dialect=chosen.dialect, hearing=Hearing())
             print(f"REALTIME_URL={await server.start(port=chosen.port)}", flush=True)
             await asyncio.Event().wait()
 

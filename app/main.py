@@ -34,6 +34,7 @@ from app.mode import Mode, ServerVad, Store
 from app.office import E164
 from app.raw_events import debug_event
 from app.settings import Settings
+from app.sim.hearing_worker import Hearing
 from app.sim.model import ModelServer
 from app.switchboard import Redirector, Switchboard
 from app.texting import TextCarrier, Texting
@@ -206,13 +207,14 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         store, redirector, text_carrier = await _outside(settings, engine, tokens, stack)
         stand_in = ""
         if settings.stand_in:
-            server = ModelServer(scripts=[])
+            server = ModelServer(scripts=[], hearing=Hearing())
             stand_in = await server.start()
             stack.push_async_callback(server.close)
             loading = asyncio.create_task(asyncio.to_thread(server.load_shipped), name="rehearsal scripts")
             stack.callback(loading.cancel)
             log.warning(
-                "NO MODEL KEY: the built-in stand-in answers calls, by its scripts only. Set OPENAI_API_KEY for a real one."
+                "NO MODEL KEY: the built-in stand-in answers calls; it plays its scripts, and understands a few sentences. "
+                "Set OPENAI_API_KEY for a real one."
             )
         endpoint = Endpoint(
             url=stand_in or settings.realtime_url,

@@ -31,6 +31,8 @@ log = structlog.get_logger()
 DRAIN_SECONDS = 280.0
 """On SIGTERM calls may go on this long: Fly gives 300 s."""
 LOOK_AFTER_SECONDS = 2.0
+KEEP_ALIVE_SECONDS = 75.0
+"""Longer than clients keep a connection that is idle (5 to 60 s): one that we close first may just be getting a webhook."""
 LEAD_SECONDS = 5.0
 """How long calls that were cut may take to ask what is next."""
 
@@ -157,6 +159,7 @@ def config(bind: str) -> Config:
     config.bind = [bind]
     config.backlog = BACKLOG
     config.graceful_timeout = 1.0
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
     config.websocket_max_message_size = (
         2 << 20
     )  # AsgiLink's own limit is lower, and ends in a close; this one in a fault

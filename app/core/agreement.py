@@ -61,9 +61,9 @@ class Agreements:
         """
         captured = [isinstance(value, Captured) and value.confirmed for value in values.values()]
         told_at, told = self.read_back.get(tool, (caller_turns, {}))
-        if captured and all(captured) and told_at < caller_turns:
-            if told == {argument: str(value) for argument, value in values.items()}:
-                return
+        agreed = {argument: str(value) for argument, value in values.items()} == told
+        if captured and all(captured) and agreed and told_at < caller_turns:
+            return
         asked_at = self.proposed.get(wanted)
         if asked_at is None:
             self.proposed[wanted] = caller_turns

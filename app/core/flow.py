@@ -114,6 +114,7 @@ class FlowLedger:
         """One key. Where digits are collected, 0-9 are digits first: one alone is a way only once no other follows."""
         digits = self.state.digits
         if digits is None or not (key == digits.ends or key in "0123456789"):
+            self._keys = ""  # a number is not half a number and another key
             return self._taken(self.way_by_key(key))
         self._keys += key
         if key == digits.ends or len(self._keys) >= digits.max_digits:

@@ -77,6 +77,9 @@ class Guided(Stage):
 
     def _send_keys(self, now: float) -> list[do.Effect]:
         """Keys were gathered, or no more digits follow. They interrupt what is said, and the server does not know of them."""
+        if self._how:  # a person or a goodbye is promised, and is heard out
+            self._keys = ""
+            return []
         if not self.listening:
             self.timers.set("keys", now + self.terms.keys_seconds)
             return []

@@ -32,7 +32,7 @@ FETCHING = "The caller is being put through to {desk} now. If you have not said 
 OPERATOR_HUNG_UP = "The operator hung up."
 OPERATOR_PUT_THROUGH = "The operator put the caller through to {desk}."
 """Lines of the house's in the transcript."""
-GOODBYE = "That was all. Say goodbye in one short sentence; the call ends now."
+GOODBYE = "That was all. If you have not said goodbye yet, say it in one short sentence; the call ends now."
 
 
 class Phase(Enum):

@@ -49,13 +49,15 @@ class ToolStage(Guided):
         elif event.ends_call and not self._how:
             effects.append(do.HangUp(event.reason))
             self._leave("completed", now)
+        decided = self._how
         effects += self._follow(tool.row.name, event, now)
         self._quiet_from(now)
         if self.tools.of(tool.response_id):
             return effects  # the answer waits for its siblings
         effects += self._overtake_filler(tool.response_id or event.call_id)
-        if self._how and self.talk.voiced(tool.response_id):
-            return effects  # what had to be said is said already
+        ends_by_flow = self._how == "completed" and not decided
+        if self._how and self.talk.voiced(tool.response_id) and not ends_by_flow:
+            return effects  # what had to be said is said already; not so where the flow ends with what a tool brought
         self._expect_answer(now)
         return [*effects, *self.sequencer.want()]
 

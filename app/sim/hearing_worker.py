@@ -19,14 +19,28 @@ from app.sim.recogniser import Lexicon, Ready, Sound, Words, framed
 
 log = structlog.get_logger()
 
-LEAST_SCORE = -6.0
-LEAST_COVERED = 0.55
-"""Below these a guess counts as not understood: noise and speech that is in no phrase; measured with the recorded voices."""
+LEAST_SCORE = {1: -7.1, 2: -7.1}
+LEAST_SCORE_OF_MANY = -5.1
+ASKED_FOR = 1.0
+"""So much worse may an answer fit that the caller was asked for."""
+LEAST_WORST = -10.5
+LEAST_COVERED = 0.78
+"""Below these a guess counts as not understood: noise, and speech that is in no phrase. Measured with the recorded voices; in
+one or two words (the keys of the table) the ends weigh more, so that they fit worse even where they are right."""
 PATIENCE_SECONDS = 3.0
 START_SECONDS = 20.0
 QUEUED = 8
 """Turns that may wait for the worker; of more the next is not listened to. The patience counts from its own beginning."""
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def credible(words: Words, grammar: Grammar) -> Heard:
+    """What a guess means, if it is good enough to be taken for what was said; else nothing."""
+    heard = grammar.meaning(words.text)
+    least = LEAST_SCORE.get(len(words.text.split()), LEAST_SCORE_OF_MANY)
+    least -= ASKED_FOR if heard.wish in grammar.asked else 0
+    good = words.score >= least and words.worst >= LEAST_WORST and words.covered >= LEAST_COVERED
+    return heard if good else Heard()
 
 
 class Deaf(SetupError):
@@ -61,9 +75,7 @@ class Hearing:
             return Heard()
         finally:
             self._waiting -= 1
-        if words.score < LEAST_SCORE or words.covered < LEAST_COVERED:
-            return Heard()
-        return grammar.meaning(words.text)
+        return credible(words, grammar)
 
     async def wake(self) -> bool:
         """Start the process, so that the first turn need not wait for it; False if it cannot listen."""

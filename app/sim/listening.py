@@ -67,6 +67,8 @@ class Grammar(msgspec.Struct, frozen=True, kw_only=True):
 
     jsgf: str
     wishes: tuple[tuple[str, str], ...]
+    asked: frozenset[str] = frozenset()
+    """Wishes that answer what the caller was asked."""
 
     def meaning(self, words: str) -> Heard:
         """What these recognised words mean; nothing, if they are no whole phrase."""
@@ -123,6 +125,7 @@ def grammar(tools: frozenset[str], asked: frozenset[str]) -> Grammar:
     return Grammar(
         jsgf=f"#JSGF V1.0;\ngrammar caller;\n{slots}public <line> = {phrases};\n",
         wishes=tuple((_pattern(phrase), wish) for phrase, wish in wishes),
+        asked=asked,
     )
 
 

@@ -23,7 +23,7 @@ FRAME_MS = 20
 EDGE = array("h", [0] * (RATE // 10)).tobytes()
 LONGEST = 20 * 8000
 """Bytes of a turn that are listened to, from its end."""
-MOST_GRAMMARS = 40
+MOST_GRAMMARS = 24
 MANNERS: tuple[dict[str, Any], ...] = (
     {"lw": 15, "fillprob": 1e-10},
     {"lw": 3, "beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-20, "maxhmmpf": 400},
@@ -59,6 +59,7 @@ class Words(msgspec.Struct, frozen=True):
     text: str = ""
     score: float = -99.0
     covered: float = 0.0
+    worst: float = -99.0
 
 
 class Recogniser:
@@ -106,12 +107,12 @@ class _Decoder:
         guess = self._decoder.hyp()
         if guess is None or not guess.hypstr:
             return Words()
-        fit, length = 0.0, 0
+        fit, length, worst = 0.0, 0, 0.0
         for piece in self._decoder.seg():
             if piece.word[0] not in "<[":
-                fit += math.log(max(piece.ascore, 1e-300))
-                length += piece.end_frame - piece.start_frame + 1
-        return Words(guess.hypstr, fit / max(1, length), min(1.0, length * 10 / voiced_ms))
+                frames, score = piece.end_frame - piece.start_frame + 1, math.log(max(piece.ascore, 1e-300))
+                fit, length, worst = fit + score, length + frames, min(worst, score / frames)
+        return Words(guess.hypstr, fit / max(1, length), min(1.0, length * 10 / voiced_ms), worst)
 
     def _grammar(self, text: str) -> str:
         """The name under which the decoder has a grammar; phrases with a word that it cannot pronounce are left out."""

@@ -215,11 +215,10 @@ def _name(scene: Scene) -> Generator[Ask | Use, Any, str]:
                     return str(known["name"])
             heard = yield ask("Please spell it for me.", "name")
             name = _spelled(heard) or heard.slots.get("name", said).capitalize()
-        heard = yield ask(f"{spell(name)}. Is that right?", "yes", "no", "name")
+        heard = yield ask(f"{spell(name)}. Is that right?", "yes", "no")
         if heard.wish == "yes":
             return name
-        if heard.wish == "no":
-            heard = yield ask("I am sorry. Please spell it for me.", "name")
+        heard = yield ask("I am sorry. Please spell it for me.", "name")
     return ""
 
 

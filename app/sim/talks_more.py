@@ -93,11 +93,10 @@ def _number(question: str) -> Talk:
     told: Heard = yield ask(question, "number")
     while True:
         number = digits(told)
-        told = yield ask(f"{spell(number)}. Is that right?", "yes", "no", "number")
+        told = yield ask(f"{spell(number)}. Is that right?", "yes", "no")
         if told.wish == "yes":
             return number
-        if told.wish == "no":
-            told = yield ask("I am sorry. Could you say that again please?", "number")
+        told = yield ask("I am sorry. Could you say that again please?", "number")
 
 
 MORE: dict[str, Start] = {**TALKS, "changed": changed, "order": order, "return": give_back}

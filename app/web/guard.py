@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from starlette.datastructures import Headers, ImmutableMultiDict
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from twilio.request_validator import RequestValidator
 
@@ -96,6 +96,8 @@ class Guard:
                         raise Refused(_unread("expected a form of at most 64 kB\n", 413))
         except TimeoutError:
             raise Refused(_unread("expected the whole form within 5 s\n", 408)) from None
+        except ClientDisconnect:  # nobody reads the answer
+            raise Refused(_unread("expected a whole form\n", 400)) from None
         return bytes(body)
 
     # --- sockets ----------------------------------------------------------------------------------------------------

@@ -116,18 +116,21 @@ class KeypadMenu:
         call.record.tool_calls += 1
         order = do.RunTool(f"keys-{seq}", look.tool, _arguments(call.mode, flow, look))
         came = await menu.toolbox.run(order)
-        self.board.journal.put(
-            ToolCall(
-                call_sid=call.info.call_sid,
-                seq=seq,
-                name=look.tool,
-                arguments=order.arguments,
-                result=came.output,
-                status=came.status,
-                ms=came.ms,
-            )
+        row = ToolCall(
+            call_sid=call.info.call_sid,
+            seq=seq,
+            name=look.tool,
+            arguments=order.arguments,
+            result=came.output,
+            status=came.status,
+            ms=came.ms,
         )
+        self.board.journal.put(row)
         self.board.journal.put(outcome_row(call.record, call.mode))
+        if came.status == "working":  # neither done nor failed; what comes of it is written down by the relay that was
+            call.record.working[order.call_id] = row
+            place = msgspec.structs.replace(look.place, step=look.place.step + 1)
+            return keypad.ask(flow, self.board.office, place, keypad.WORKING)
         return _wanted(came) or keypad.looked(
             flow, self.board.office, look.place, look.tool, _fields(came.output), done=came.status == "ok"
         )

@@ -153,12 +153,13 @@ class Voice:
             joined=form.get("DialBridged") != "false",
             over=form.get("CallStatus") in OVER,
         )
+        talked = form.get("DialCallStatus") in ("completed", "answered") and form.get("DialBridged") != "false"
         if call is None or form.get("CallStatus") in OVER:
             self.board.ended(info.call_sid)
-            return twiml.hang_up()
+            return twiml.hang_up("" if talked or call is not None else SORRY_GOODBYE)
         if call.apologised:
             self.board.finish(call)
-            return twiml.hang_up("" if form.get("DialCallStatus") in ("completed", "answered") else SORRY_GOODBYE)
+            return twiml.hang_up("" if talked else SORRY_GOODBYE)
         call, what = self.board.what_next(info, call.mode)
         if call is None:
             return twiml.hang_up(SORRY_GOODBYE)

@@ -201,7 +201,7 @@ def by(call: CallContext) -> writes.By:
 
 def _done(ticket: Ticket, call: CallContext) -> dict[str, Any]:
     """done_before: in an earlier request, so that nothing new was done by this one."""
-    return {"done": ticket.kind, "reference": ticket.reference, "done_before": ticket.key != call.key}
+    return {"done": ticket.kind, "reference": ticket.reference, "done_before": ticket.key.partition("/")[0] != call.key}
 
 
 mode = Mode(

@@ -4,6 +4,7 @@ The customer's row is kept meanwhile (`proof.identified(writing=True)`), so what
 what was checked still holds when it is written.
 """
 
+import secrets
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -75,10 +76,15 @@ async def give_back(
 
 
 async def move(session: AsyncSession, customer: Customer, to: Address, by: By) -> Ticket:
-    """Change a customer's address; the old one stays on the ticket. The same key again changes nothing."""
-    if before := await ticket_by_key(session, by.key):
-        return before
+    """Change a customer's address; the old one stays on the ticket. The same key again changes nothing.
+
+    Unless they have moved on since: keys begin anew where another process takes the call up.
+    """
     was = Address(customer.street, customer.city, customer.postal_code)
+    if before := await ticket_by_key(session, by.key):
+        if was == to:
+            return before
+        by = by._replace(key=f"{by.key}/{secrets.token_hex(4)}")
     customer.street, customer.city, customer.postal_code = to
     return await file_ticket(
         session,

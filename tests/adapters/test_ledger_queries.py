@@ -1,5 +1,6 @@
 """Calls are found by each filter, page by page both ways, whatever comes meanwhile and whatever is typed."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,29 +14,28 @@ from app.core.record import CallEnded, CallStarted, DebugEvent, Turn
 from app.errors import AskedWrongly
 from tests.adapters.rows import NOON, ended, started, turn, writing
 
-CallRows = tuple[CallStarted, CallEnded, Turn]
+CallRow = CallStarted | CallEnded | Turn
 
 
-def call(number: int, words: str = "Hello.", **changes: object) -> CallRows:
+def call(number: int, words: str = "Hello.", **changes: object) -> list[CallRow]:
     """The n-th call, n minutes after noon. Changes go to whichever of its rows has such a field."""
     sid = f"CA{number:03d}"
     at = NOON + timedelta(minutes=number)
-    rows = (
-        replace(started, call_sid=sid, started_at=at),
-        replace(ended, call_sid=sid, ended_at=at + timedelta(minutes=1), slowest_turn_ms=600, cuts=0, failed_tools=0),
-        turn(0, words, call_sid=sid),
-    )
-    first, last, said = (
-        replace(row, **{k: v for k, v in changes.items() if k in row.__struct_fields__}) for row in rows
-    )
-    return first, last, said
+
+    def changed(row: CallRow) -> CallRow:
+        return replace(row, **{name: value for name, value in changes.items() if name in row.__struct_fields__})
+
+    over = replace(ended, call_sid=sid, ended_at=at, slowest_turn_ms=600, cuts=0, failed_tools=0)
+    begun = replace(started, call_sid=sid, started_at=at)
+    return [changed(begun), changed(over), changed(turn(0, words, call_sid=sid))]
 
 
-async def keep(engine: AsyncEngine, *rows: CallRows) -> Ledger:
+async def keep(engine: AsyncEngine, *rows: list[CallRow]) -> Ledger:
     async with writing(engine) as journal:
         for each in rows:
             for row in each:
                 journal.put(row)
+        await journal.flush()
     return Ledger(engine)
 
 
@@ -84,6 +84,7 @@ async def test_a_call_that_goes_on_and_one_of_before_the_figures_are_found_and_b
         journal.put(replace(started, call_sid="CA001"))
         journal.put(replace(started, call_sid="CA002", started_at=NOON + timedelta(seconds=1)))
         journal.put(old)
+        await journal.flush()
     ledger = Ledger(engine)
     assert await found(ledger) == ["CA002", "CA001"]
     assert await found(ledger, slow=True) == await found(ledger, cut=True) == await found(ledger, failed=True) == []
@@ -114,10 +115,8 @@ async def test_words_are_found_whole_together_as_a_phrase_and_left_out(
 )
 async def test_hostile_words_are_looked_for_or_refused_and_break_nothing(engine: AsyncEngine, hostile: str) -> None:
     ledger = await keep(engine, call(1, f"{hostile.encode('utf-8', 'replace').decode()} there"))
-    try:
+    with suppress(AskedWrongly):
         assert set(await found(ledger, words=hostile)) <= {"CA001"}
-    except AskedWrongly as refused:
-        assert "expected a word" in str(refused)
     assert await found(ledger, words="there") == ["CA001"]
 
 
@@ -195,6 +194,7 @@ async def test_raw_events_come_in_order_piece_by_piece(engine: AsyncEngine) -> N
             at = base + timedelta(seconds=number)
             journal.put(DebugEvent(call_sid="CA1", at=at, source="model", event={"number": number}))
         journal.put(DebugEvent(call_sid="CA2", at=base, source="model", event={"number": 99}))
+        await journal.flush()
     ledger = Ledger(engine)
     assert [row.event["number"] for row in await ledger.raw_events("CA1", limit=3)] == [0, 1, 2]
     assert [row.event["number"] for row in await ledger.raw_events("CA1", skip=3, limit=3)] == [3, 4]

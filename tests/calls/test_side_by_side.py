@@ -30,7 +30,7 @@ async def test_each_model_gets_the_script_by_its_name_and_the_figures_stand_side
         "old-one,new-one",
         "--json",
         "--jobs",
-        "1",
+        "2",
     ]
     try:
         process = await create_subprocess_exec(*command, env=environment, cwd=ROOT, stdout=PIPE, stderr=PIPE)

@@ -146,6 +146,8 @@ async def test_beyond_the_cap_a_caller_is_put_through_or_asked_to_call_again_and
             full = await house.rings(second, number)
             assert verbs(full) == expected
             assert (PERSON in full.text) is (house is manned)
+            back = form(new_call_sid(), number, CallStatus="in-progress", DialCallStatus="no-answer")
+            assert verbs(await house.ask("/twilio/dialed", back)) == ["Say", "Hangup"], "nobody is cut off in silence"
             assert house.sessions_of(number) == []
             assert (await house.figures())["offhook_calls_live"] == 1
             await house.over(first)

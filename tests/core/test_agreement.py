@@ -90,7 +90,7 @@ def test_any_text_makes_a_wish() -> None:
 
 def test_what_was_read_back_and_confirmed_for_this_tool_is_not_asked_for_twice() -> None:
     agreements = Agreements()
-    agreements.read_back["refund"] = 3
+    agreements.read_back["refund"] = (3, {"order": "4711"})
     demand(agreements, 4, {"order": DigitString("4711", confirmed=True)})
 
 
@@ -104,17 +104,17 @@ def test_what_was_read_back_and_confirmed_for_this_tool_is_not_asked_for_twice()
 )
 def test_what_was_not_read_back_is_asked_for(values: dict[str, Any]) -> None:
     agreements = Agreements()
-    agreements.read_back["refund"] = 3
+    agreements.read_back["refund"] = (3, {"order": "4711"})
     with pytest.raises(ToolError, match="Nothing was done yet"):
         demand(agreements, 4, values)
 
 
 def test_a_value_confirmed_for_looking_something_up_is_no_yes_to_changing_it() -> None:
     agreements = Agreements()
-    agreements.read_back["order_status"] = 3
+    agreements.read_back["order_status"] = (3, {"order": "4711"})
     values = {"order": DigitString("4711", confirmed=True)}
     with pytest.raises(ToolError, match="Nothing was done yet"):
         demand(agreements, 9, values)
-    agreements.read_back["refund"] = 9
+    agreements.read_back["refund"] = (9, {"order": "4711"})
     with pytest.raises(ToolError):
         demand(agreements, 9, values)

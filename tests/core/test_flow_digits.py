@@ -84,3 +84,12 @@ def test_half_a_number_is_forgotten_when_the_talk_moves_on() -> None:
     call.waits(8000)
     assert call.did_not(do.RunTool)
     assert (call.record.flow_state, call.record.flow_failures) == ("menu", 0)
+
+
+def test_half_a_number_and_another_key_is_no_number() -> None:
+    call = in_order()
+    presses(call, "41*")
+    call.waits(8000)
+    assert call.did_not(do.RunTool)
+    assert told(call, "user") == ["(The caller pressed * on the keypad.)"]
+    assert call.record.flow_failures == 1

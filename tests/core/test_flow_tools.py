@@ -128,3 +128,30 @@ def test_a_tool_may_lead_to_the_end() -> None:
     assert call.did_not(do.RequestResponse)
     call.waits(600)
     assert call.over
+
+
+def test_a_flow_that_ends_with_a_tools_answer_has_it_said_though_there_was_a_word_before_the_tool() -> None:
+    call = hotline(record=CallRecord(call_sid="CA1", mode="hotline", flow_state="known"))
+    call.says("r2", ("a2", 500), done=False)
+    call.act(ev.ToolCalled("r2", "t2", "send_back", '{"order":7}'), ev.ResponseDone("r2", "completed"), returned("t2"))
+    assert call.did(do.HangUp)
+    assert call.did(do.RequestResponse)
+    call.says("r3", ("a3", 500))
+    call.waits(1200)
+    assert call.over
+
+
+def test_keys_from_before_a_person_was_promised_cut_off_nothing() -> None:
+    call = hotline()
+    call.act(ev.KeyPressed("7"))
+    call.act(
+        ev.ResponseStarted("r2"),
+        ev.ToolCalled("r2", "t2", "put_through", "{}"),
+        ev.ResponseDone("r2", "completed"),
+        returned("t2", to="office"),
+    )
+    call.says("r3", ("a3", 4000))
+    call.waits(2000)
+    assert call.did_not(do.ClearPlayback, do.RequestResponse)
+    call.waits(3000)
+    assert call.over

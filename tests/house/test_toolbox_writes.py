@@ -96,6 +96,26 @@ async def test_what_was_read_back_for_a_write_is_not_asked_for_again() -> None:
     assert (await desk.call("cancel_order", order="4711")).status == "ok"
 
 
+async def test_a_no_to_one_order_is_no_yes_to_another_that_was_only_asked_about() -> None:
+    @tool(writes=True)
+    async def cancel_order(order: Confirmed[DigitString]) -> str:
+        """Cancel an order."""
+        return f"cancelled {order}"
+
+    @tool
+    async def order_status(order: Confirmed[DigitString]) -> str:
+        """Look an order up."""
+        return f"on its way: {order}"
+
+    desk = Desk(cancel_order, order_status)
+    assert "Read the order back" in error(await desk.call("cancel_order", order="4711"))
+    desk.turns += 1  # "No, leave that one. But where is 4712?"
+    assert "Read the order back" in error(await desk.call("order_status", order="4712"))
+    desk.turns += 1
+    assert (await desk.call("order_status", order="4712")).status == "ok"
+    assert "Nothing was done yet" in error(await desk.call("cancel_order", order="4712"))
+
+
 async def test_wrong_arguments_are_no_proposal() -> None:
     desk = Desk(take_message)
     assert "text" in error(await desk.call("take_message"))

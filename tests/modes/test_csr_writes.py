@@ -132,6 +132,22 @@ async def test_a_returned_article_is_not_refunded_on_the_phone(shop: AsyncEngine
     assert "returned already" in (await call.agrees("refund_item", **BULBS))["error"]
 
 
+async def test_an_address_that_comes_back_in_another_process_is_changed_and_not_only_called_so(
+    shop: AsyncEngine,
+) -> None:
+    here, there = CsrCall(shop, call_sid="CA" + "a" * 32), CsrCall(shop, call_sid="CA" + "a" * 32)
+    await here.proves(EMMA, "60614")
+    first = {"street": "1 New Road", "city": "Evanston", "postal_code": "60202"}
+    second = first | {"street": "2 Old Road"}
+    told = [
+        await call.agrees("change_address", **address)
+        for call, address in ((here, first), (there, second), (there, first))
+    ]
+    assert len({answer["reference"] for answer in told}) == 3
+    assert not any(answer["done_before"] for answer in told)
+    assert await here.rows(select(Customer.street).where(Customer.number == 1001)) == ["1 New Road"]
+
+
 async def test_a_new_address_is_kept_and_the_old_one_stays_on_the_ticket(shop: AsyncEngine) -> None:
     call = await CsrCall(shop).proves(ROBERT, "60604")
     answer = await call.agrees("change_address", street="1  New\nRoad", city="Evanston", postal_code="60202")

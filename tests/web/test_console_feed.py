@@ -51,7 +51,9 @@ async def test_a_watcher_is_told_all_at_first_and_then_what_changed(monkeypatch:
         third = told(await next_of(feed, watcher))
         assert (third["calls"], third["over"], third["live"]) == ([], [one.info.call_sid], 1)
         stage.board.draining = True
-        assert told(await next_of(feed, watcher))["draining"] is True
+        assert told(await next_of(feed, watcher))["draining"] is True, "what talks still is told of"
+        two.finished = True
+        assert await next_of(feed, watcher) == "", "then the line ends before the server cuts it"
     finally:
         feed.leave(watcher)
 

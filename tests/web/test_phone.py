@@ -176,7 +176,7 @@ async def test_nonsense_from_the_page_is_refused_and_the_call_goes_on(here: Phon
             await call.socket.send(nonsense)
         await call.order("desk-answers", how="busy")
         await call.until(lambda: len(call.of("refused")) == 6, "six refusals")
-        await call.agent_said("how can I help you")
+        await call.agent_said("can I help you")
         await call.order("hang-up")
         assert await call.closed() == 1000
 

@@ -149,6 +149,11 @@ class Feed:
         """Whether there is no room for one more."""
         return len(self.watchers) >= WATCHERS
 
+    @property
+    def ending(self) -> bool:
+        """Whether this process stops, and nothing is left to be told: lines end by themselves before they are cut."""
+        return self.board.closing or (self.board.draining and self.board.live == 0)
+
     def enter(self, watcher: Watcher) -> None:
         """Begin to watch."""
         self.watchers.add(watcher)
@@ -169,7 +174,7 @@ class Feed:
             await asyncio.sleep(LOOK_SECONDS)
             self.rows = live_rows(self.board)
             for watcher in self.watchers:
-                if self._differs(watcher):
+                if self.ending or self._differs(watcher):
                     watcher.news.set()
 
     def _differs(self, watcher: Watcher) -> bool:
@@ -186,7 +191,7 @@ class Feed:
         except TimeoutError:
             return BEAT if watcher.holds() else END
         watcher.news.clear()
-        if watcher.left or self.board.closing:
+        if watcher.left or self.ending:
             return ""
         if not watcher.holds():
             return END

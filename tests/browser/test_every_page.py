@@ -1,0 +1,146 @@
+"""Every page in a real browser: WCAG 2 AA in light and dark, small, quick to lie still, and all its text is text."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from app.adapters.data_folder import Running
+from tests.browser.hostile import EVIL, QUIET_SID, SID, put
+from tests.browser.stage import BROWSER, violations, watched
+
+pytestmark = BROWSER
+
+PAGES = {
+    "live": "/",
+    "phone": "/phone",
+    "calls": "/calls",
+    "calls found by words": "/calls?words=nosuchword",
+    "calls asked wrongly": "/calls?since=never",
+    "a call": f"/calls/{SID}",
+    "a call without a word": f"/calls/{QUIET_SID}",
+    "its raw events": f"/calls/{SID}/events",
+    "figures": "/stats",
+    "figures of a day": "/stats?days=1",
+    "modes": "/modes",
+    "a mode with a flow": "/modes/ivr",
+    "a mode": "/modes/receptionist",
+    "nowhere": "/nosuch",
+}
+FRAGMENTS = {"its raw events"}
+"""Parts of pages: what a page must have, they have not."""
+ANSWERS_404 = "404 (Not Found)"
+ANSWERS_400 = "400 (Bad Request)"
+MOST_BYTES = 250_000
+MOST_SHIFT = 0.05
+NARROW = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+async def filled(running: Running) -> Running:
+    """The keyless server, with calls in its books."""
+    await put(running)
+    return running
+
+
+@pytest.fixture(params=["light", "dark", "narrow"])
+async def looker(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[BrowserContext]:
+    """Somebody with a wide screen, in either colours, or with a telephone's."""
+    narrow = request.param == "narrow"
+    context = await browser.new_context(
+        color_scheme="dark" if request.param == "dark" else "light",
+        viewport={"width": 390, "height": 844} if narrow else {"width": 1280, "height": 900},
+    )
+    yield context
+    await context.close()
+
+
+async def test_no_page_has_an_accessibility_violation_or_a_fault_or_is_wider_than_the_screen(
+    looker: BrowserContext, filled: Running
+) -> None:
+    async with watched(looker, ANSWERS_404, ANSWERS_400) as it:
+        found = {}
+        for name, path in PAGES.items():
+            await it.page.goto(filled.url + path)
+            if name in FRAGMENTS:
+                continue
+            for closed in await it.page.locator("details:not([open]) > summary").all():
+                await closed.click()
+            if wrong := await violations(it.page):
+                found[name] = wrong
+            wide: list[int] = await it.page.evaluate(
+                "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+            )
+            if wide[0] > wide[1]:
+                found[f"{name}, width"] = [str(wide)]
+        assert not found, json.dumps(found, indent=1)
+
+
+async def test_the_login_has_no_violation(looker: BrowserContext, guarded: Running) -> None:
+    async with watched(looker) as it:
+        await it.page.goto(f"{guarded.url}/stats")
+        assert await violations(it.page) == []
+
+
+async def test_no_page_with_all_that_it_loads_is_over_250_kb(browser: Browser, filled: Running) -> None:
+    sizes = {}
+    for name, path in PAGES.items():
+        context = await browser.new_context()  # nothing in its cache
+        async with watched(context, ANSWERS_404, ANSWERS_400) as it:
+            await it.page.goto(filled.url + path)
+            await it.page.evaluate("() => document.fonts.ready")
+            sizes[name] = it.wire_bytes
+        await context.close()
+    assert all(0 < size <= MOST_BYTES for size in sizes.values()), sizes
+
+
+@pytest.mark.parametrize("path", ["/", "/calls", f"/calls/{SID}", "/stats", "/phone"])
+async def test_nothing_moves_while_a_page_is_read(context: BrowserContext, filled: Running, path: str) -> None:
+    async with watched(context) as it:
+        await it.page.goto(filled.url + path)
+        if path == "/":
+            await expect(it.page.locator("#line")).to_have_text("live")
+        await it.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        moved, what = await it.shifted()
+        assert moved < MOST_SHIFT, what
+
+
+async def test_markup_in_names_words_and_answers_is_shown_as_text(context: BrowserContext, filled: Running) -> None:
+    async with watched(context) as it:
+        page = it.page
+        for path in ("/calls", f"/calls/{SID}", "/stats"):
+            await page.goto(filled.url + path)
+            await _is_text(page)
+        await page.goto(f"{filled.url}/calls/{SID}")
+        await expect(page.locator('section[aria-labelledby="turns-title"]')).to_contain_text(EVIL)
+        await page.locator(".lane-heard .bar").first.hover()
+        await expect(page.locator("#lanes-said")).to_contain_text("<img")
+        await page.get_by_text("What the wires carried").click()
+        await expect(page.get_by_text("window.ran=1").last).to_be_visible()
+        await _is_text(page)
+        await page.get_by_role("button", name="Make this a rehearsal").click()
+        await _is_text(page)
+
+
+async def _is_text(page: Page) -> None:
+    """Nothing of the markup has become an element, or ran."""
+    assert await page.locator(".evil").count() == 0, page.url
+    assert await page.locator("img").count() == 0, page.url
+    assert await page.evaluate("() => window.ran ?? null") is None, page.url
+
+
+async def test_markup_in_the_live_feed_is_shown_as_text_and_a_new_call_moves_nothing(
+    context: BrowserContext, filled: Running
+) -> None:
+    call = dict.fromkeys(("caller", "mode", "state", "said_by", "said", "cost", "who"), EVIL)
+    calls = [{**call, "sid": SID, "since": 1_790_000_000.0}]
+    news = {"now": 1_790_000_005.0, "live": 1, "max": 10, "draining": False, "calls": calls, "over": []}
+    body = f"retry: 60000\nevent: calls\ndata: {json.dumps(news)}\n\n"
+    async with watched(context) as it:
+        await it.page.route("**/live/events", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
+        await it.page.goto(f"{filled.url}/")
+        said = it.page.locator('#rows [data-f="said"]').first
+        await expect(said).to_have_text(EVIL)
+        await _is_text(it.page)
+        assert await violations(it.page) == []
