@@ -59,10 +59,15 @@ def _migrate(parser: argparse.ArgumentParser) -> Runner:
     def run(chosen: argparse.Namespace) -> int:
         from app import settings
         from app.adapters.data_folder import open_database
+        from app.adapters.late_indexes import build_missing
         from app.adapters.migrate import migrate
 
+        async def bring_up(url: str) -> bool:
+            changed = await migrate(url)
+            return bool(await build_missing(url)) or changed
+
         with open_database(settings.load()) as database:
-            changed = asyncio.run(migrate(database.url))
+            changed = asyncio.run(bring_up(database.url))
         print("the database was brought up to date" if changed else "the database is up to date")
         return 0
 

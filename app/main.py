@@ -19,6 +19,7 @@ from app.adapters.data_folder import kept_secret
 from app.adapters.database import check, make_engine
 from app.adapters.endpoint import Endpoint, Known
 from app.adapters.journal import Journal
+from app.adapters.late_indexes import build_missing
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
 from app.adapters.sessions import sessions
@@ -239,6 +240,7 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         writer = asyncio.create_task(house.journal.run(), name="journal")
         lag = asyncio.create_task(_measure_lag(), name="loop lag")
         retention = asyncio.create_task(_tidy(CallStore(engine)), name="retention")
+        indexes = asyncio.create_task(build_missing(database_url), name="late indexes")
         metrics.journal_spooled.set_function(lambda: house.journal.pending)
         try:
             yield house
@@ -247,11 +249,12 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
             house.warm.close()
             await house.board.carried_through()
             lag.cancel()
+            indexes.cancel()
             retention.cancel()
             await house.texting.close()
             await house.journal.close(JOURNAL_SECONDS)
             writer.cancel()
-            await asyncio.gather(writer, lag, retention, return_exceptions=True)
+            await asyncio.gather(writer, lag, retention, indexes, return_exceptions=True)
 
 
 async def _outside(

@@ -126,7 +126,7 @@ class CallContext(msgspec.Struct):
     open_now: bool
     """Whether the office is open."""
     caller_turns: int
-    """How often the caller has spoken or pressed keys so far."""
+    """How often the caller has spoken, having heard the agent since they last did, or pressed keys."""
     text: Callable[[str], Awaitable[None]]
     """Sends an SMS to the caller, and to nobody else. Raises ToolError when the number is withheld, or no SMS can be sent."""
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -200,7 +200,7 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True):
     flow: Flow | None = None
     """States that the machine drives the talk through; None: one talk with all tools."""
     demo: Callable[[AsyncSession], Awaitable[None]] | None = None
-    """Puts rows to try the mode with into its own tables; safe to repeat. Run at each start on the embedded database, never on another."""
+    """Puts rows to try the mode with into its own tables; safe to repeat. Run at each start, on the embedded database alone."""
     disclosure: Disclosure = Disclosure(when="never")
     """What is announced, to whom."""
     max_prompt_tokens: int = 1500
@@ -235,7 +235,7 @@ def tool(
     deadline_seconds: past it the model is told that there is no answer; 3, or 60 in the background, if not given.
     answer_bytes: a longer answer is refused. filler: a sentence that is spoken only if there is no answer after
     `filler_after_ms`, and never over other speech. background: the talk goes on meanwhile, and the answer comes in when it is
-    ready. writes: it changes something; the caller is asked first, and doing it twice by the same `CallContext.key` is doing it once.
+    ready. writes: it changes something; the caller is asked first, and done twice by the same `CallContext.key` it is done once.
     """
 
     def make(function: Callable[..., Any]) -> Tool:

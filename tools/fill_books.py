@@ -104,7 +104,7 @@ def questions(count: int) -> dict[str, tuple[Wanted, Edge | None]]:
         "a day": (Wanted(since=middle, until=middle + timedelta(days=1)), None),
         "a whole number": (Wanted(number="+14150007919"), None),
         "the last four digits": (Wanted(number="7919"), None),
-        "a word in 10 of 100 calls": (Wanted(words="goodbye"), None),
+        "a word in most calls": (Wanted(words="goodbye"), None),
         "a word in every hundredth call": (Wanted(words="crown"), None),
         "a rare word": (Wanted(words="customer4711"), None),
         "a phrase of frequent words": (Wanted(words='"thank you"'), None),

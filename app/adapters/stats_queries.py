@@ -110,8 +110,18 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 async def stats(engine: AsyncEngine, wish: Wish) -> Stats:
     """All figures of a period. Asked on a few connections: a call that ends meanwhile may be in some and not in others."""
-    buckets, (modes, models), (total, outcomes, greetings), (tools, transfers) = await asyncio.gather(
-        _buckets(engine, wish), _named(engine, wish), _whole(engine, wish), _deeds(engine, wish)
+    work = (
+        asyncio.create_task(_buckets(engine, wish)),
+        asyncio.create_task(_named(engine, wish)),
+        asyncio.create_task(_whole(engine, wish)),
+        asyncio.create_task(_deeds(engine, wish)),
+    )
+    await _over(*work)
+    buckets, (modes, models), (total, outcomes, greetings), (tools, transfers) = (
+        work[0].result(),
+        work[1].result(),
+        work[2].result(),
+        work[3].result(),
     )
     return Stats(
         total=total,
@@ -196,8 +206,9 @@ async def _named(engine: AsyncEngine, wish: Wish) -> tuple[list[Named], list[Nam
         answer = (await _ask(engine, (NAMED[what], values | {"names": names})))[0]
         return [Named(row.name, _group(row)) for row in answer]
 
-    modes, models = await asyncio.gather(by("mode"), by("model"))
-    return modes, models
+    modes, models = asyncio.create_task(by("mode")), asyncio.create_task(by("model"))
+    await _over(modes, models)
+    return modes.result(), models.result()
 
 
 WHOLE = f"SELECT figures.*, waits.* FROM {_figures(_which())}"  # noqa: S608
@@ -263,6 +274,11 @@ def _group(row: Any) -> Group:
         greeting=Waits(row.greetings, *(row.greeting_ms or ())),
         turn=Waits(row.turns, *(row.turn_ms or ())),
     )
+
+
+async def _over(*tasks: asyncio.Task[Any]) -> None:
+    """Wait for all, even if one fails, so that none is left at work on a connection."""
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ask(engine: AsyncEngine, *questions: tuple[str, dict[str, Any]]) -> list[Sequence[Any]]:

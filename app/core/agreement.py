@@ -21,6 +21,8 @@ NOT_ANSWERED = (
     "Nothing was done: the caller has not answered. Ask, wait for their answer, and call {tool} again only then."
 )
 
+FORGOTTEN_TURNS = 6
+"""A proposal that was left lying for so many turns of the caller's is made anew: whatever they said then, it was not to this."""
 _AT_ENDS = " \t\n.,;:!?"
 
 
@@ -65,7 +67,7 @@ class Agreements:
         if captured and all(captured) and agreed and told_at < caller_turns:
             return
         asked_at = self.proposed.get(wanted)
-        if asked_at is None:
+        if asked_at is None or caller_turns - asked_at > FORGOTTEN_TURNS:
             self.proposed[wanted] = caller_turns
             raise AskFirst(ASK_FIRST.format(tool=tool))
         if caller_turns <= asked_at:

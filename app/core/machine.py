@@ -160,7 +160,9 @@ class CallMachine(ToolStage):
         effects: list[do.Effect] = []
         if not any(turn.who == "caller" for turn in self.record.spoken):
             effects.append(self._milestone("first_caller_speech", now))
-        self.record.caller_turns += 1
+        if self.record.agent_voiced:  # going on with one's own words answers nothing
+            self.record.agent_voiced = False
+            self.record.caller_turns += 1
         self.sequencer.caller_spoke()
         self._stopped_at = None
         for timer in IMPATIENCE:
@@ -246,6 +248,7 @@ class CallMachine(ToolStage):
 
     def _agent_spoke(self, response: str, item: str, now: float) -> list[do.Effect]:
         self.talk.agent_spoke(response, item, now)
+        self.record.agent_voiced = True
         self._progress(now)
         self.timers.drop("dormant")
         effects: list[do.Effect] = []

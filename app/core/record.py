@@ -280,7 +280,9 @@ class CallRecord(msgspec.Struct, kw_only=True):
     failed_tools: int = 0
     turn_ms: list[int] = []
     caller_turns: int = 0
-    """How often the caller began to speak or to press keys."""
+    """How often the caller began to speak after they had heard the agent, or to press keys."""
+    agent_voiced: bool = True
+    """Whether the agent was to be heard since the caller's last turn."""
     flow_state: str = ""
     """Where the talk stands in its mode's flow; empty without one, and until it has begun."""
     flow_failures: int = 0

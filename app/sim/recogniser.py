@@ -9,7 +9,6 @@ import struct
 import sys
 from array import array
 from collections.abc import Mapping
-from importlib import import_module
 from typing import IO, Any
 
 import msgspec
@@ -66,10 +65,10 @@ class Recogniser:
     """pocketsphinx with a grammar. Raises ImportError where it is not installed."""
 
     def __init__(self, lexicon: Mapping[str, str]) -> None:
-        # imported here, as there may be none; it brings no types, and its model takes a quarter of a second
-        decoder = import_module("pocketsphinx").Decoder
+        # imported here, as there may be none
+        from pocketsphinx import Decoder  # type: ignore[import-untyped]
 
-        self._decoders = [_Decoder(decoder, lexicon, **manner) for manner in MANNERS]
+        self._decoders = [_Decoder(Decoder, lexicon, **manner) for manner in MANNERS]
 
     def hear(self, sound: Sound) -> Words:
         """The best guess at what was said; empty where there was no voice, or nothing that fits."""

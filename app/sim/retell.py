@@ -28,7 +28,7 @@ DIALS = {
     "accepted": "completed", "busy": "busy", "no_answer": "no-answer", "declined": "declines", "voicemail": "voicemail",
     "failed": "failed",
 }  # fmt: skip
-DAY = re.compile(r"\b(\d{4}-\d\d-\d\d)\b")
+DAY = re.compile(r"(?<!\d)(\d{4}-\d\d-\d\d)(?!\d)")
 
 
 class Exchange(msgspec.Struct):

@@ -90,7 +90,7 @@ async def test_a_call_that_goes_on_and_one_of_before_the_figures_are_found_and_b
     assert await found(ledger, slow=True) == await found(ledger, cut=True) == await found(ledger, failed=True) == []
 
 
-@pytest.mark.parametrize("few", [ledger_queries.FEW_HITS, 0], ids=["few hits", "many hits"])
+@pytest.mark.parametrize("few", [ledger_queries.FEW_HITS, -1], ids=["few hits", "many hits"])
 async def test_words_are_found_whole_together_as_a_phrase_and_left_out(
     engine: AsyncEngine, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,9 @@
 """Sessions with the model: what is presumed of a known server, and what happens where it proves wrong."""
 
 import asyncio
-import shutil
-import ssl
 import time
-from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,12 +11,11 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from app.adapters import endpoint as endpoints
 from app.adapters.attempt import Attempt
-from app.adapters.endpoint import Endpoint, Known, dial
+from app.adapters.endpoint import Endpoint, Known
 from app.adapters.opening import Opening
 from app.sim.model_faults import Faults
-from tests.adapters.sessions import GREETS, MODEL, PLAN, Ear, model_server, session, talked, until
+from tests.adapters.sessions import GREETS, PLAN, Ear, model_server, session, talked, until
 
 CONFIGURED = ["session.update", "conversation.item.create", "response.create"]
 MULAW: dict[str, Any] = {"format": {"type": "audio/pcmu"}}
@@ -233,48 +228,6 @@ async def test_an_answer_in_the_turn_in_which_its_time_runs_out_counts() -> None
     await waits
 
 
-async def test_a_server_that_talks_on_and_on_to_a_link_that_nobody_took_is_dropped() -> None:
-    async def acts(it: Odd, socket: ServerConnection, number: int) -> None:
-        while True:
-            await it.says(socket, "session.created", session={"noise": "x" * 10_000})
-
-    async with odd(acts) as (_, endpoint):
-        link = await dial(endpoint, MODEL, Known())
-        await until(lambda: link.end is not None)
-        assert sum(map(len, link.kept)) <= endpoints.FIRST_BYTES
-        assert not link.alive
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="a certificate takes the openssl command")
-async def test_at_an_address_that_is_known_the_certificate_is_still_checked_against_the_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    certificate, key = tmp_path / "it.pem", tmp_path / "it.key"
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    made = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    await (await asyncio.create_subprocess_exec("openssl", *words.split(), *made, stderr=DEVNULL)).wait()
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(certificate, key)
-    monkeypatch.setattr(endpoints, "tls", lambda: ssl.create_default_context(cafile=certificate))
-    hosts: list[str] = []
-    dials = endpoints._dial
-
-    async def noted(endpoint: Endpoint, uri: Any, host: str, **options: Any) -> Any:
-        hosts.append(host)
-        return await dials(endpoint, uri, host, **options)
-
-    monkeypatch.setattr(endpoints, "_dial", noted)
-
-    async def idle(socket: ServerConnection) -> None:
-        await socket.wait_closed()
-
-    async with serve(idle, "127.0.0.1", 0, compression=None, ssl=server_side) as server:
-        known, endpoint = Known(), Endpoint(url=f"wss://localhost:{next(iter(server.sockets)).getsockname()[1]}")
-        for _ in range(2):
-            (await dial(endpoint, MODEL, known)).close()
-    assert hosts == ["localhost", "127.0.0.1"], "the address has no certificate of its own, and was not given up on"
-
-
 async def test_what_is_refused_without_anything_presumed_is_refused_at_once() -> None:
     async with model_server(faults=Faults(refuse_config=True)) as (server, endpoint):
         it, ear = session(endpoint, Known()), Ear()
@@ -308,36 +261,6 @@ async def test_a_session_that_nobody_wants_leaves_no_socket_behind_whenever_it_i
             it.close()
             assert it.state == "lost"
         await until(lambda: not server.live)
-
-
-# --- addresses --------------------------------------------------------------------------------------------------------
-
-
-async def test_a_host_is_looked_up_once_a_minute_and_again_when_its_address_is_silent() -> None:
-    async with model_server() as (_, endpoint):
-        by_name = Endpoint(url=endpoint.url.replace("127.0.0.1", "localhost"))
-        port = int(endpoint.url.split(":")[2].split("/")[0])
-        known = Known()
-        now = asyncio.get_running_loop().time()
-        (await dial(by_name, MODEL, known)).close()
-        assert known.address("localhost", port, now) in ("127.0.0.1", "::1")
-        assert known.address("localhost", port, now + endpoints.ADDRESS_SECONDS + 60) == ""
-        known.answered("localhost", port, "127.0.0.9" if port != 1 else "", now)  # nobody listens there
-        fresh = await dial(by_name, MODEL, known)
-        assert fresh.alive
-        assert known.address("localhost", port, now) != "127.0.0.9"
-        fresh.close()
-
-
-async def test_small_messages_are_not_held_back_by_the_kernel() -> None:
-    import socket
-
-    async with model_server() as (_, endpoint):
-        fresh = await dial(endpoint, MODEL, Known())
-        assert fresh.link.transport is not None
-        end = fresh.link.transport.get_extra_info("socket")
-        assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        fresh.close()
 
 
 # --- priming ----------------------------------------------------------------------------------------------------------

@@ -108,4 +108,5 @@ async def put(running: Running) -> None:
                     greeting_ms=(n * 7) % 400 if n else None, turn_ms=(600 + n,), cost_usd=n / 1000, model="model",
                 )
             )  # fmt: skip
+        assert await journal.flush(10)
     await engine.dispose()

@@ -1,7 +1,7 @@
 """Every page in a real browser: WCAG 2 AA in light and dark, small, quick to lie still, and all its text is text."""
 
 import json
-from collections.abc import AsyncIterator
+from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
@@ -34,7 +34,6 @@ ANSWERS_404 = "404 (Not Found)"
 ANSWERS_400 = "400 (Bad Request)"
 MOST_BYTES = 250_000
 MOST_SHIFT = 0.05
-NARROW = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -44,30 +43,44 @@ async def filled(running: Running) -> Running:
     return running
 
 
-@pytest.fixture(params=["light", "dark", "narrow"])
-async def looker(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[BrowserContext]:
-    """Somebody with a wide screen, in either colours, or with a telephone's."""
-    narrow = request.param == "narrow"
-    context = await browser.new_context(
-        color_scheme="dark" if request.param == "dark" else "light",
-        viewport={"width": 390, "height": 844} if narrow else {"width": 1280, "height": 900},
-    )
-    yield context
-    await context.close()
+@pytest.fixture
+async def here(context: BrowserContext, filled: Running) -> BrowserContext:
+    """Somebody who has been here before: a newcomer is shown the phone first."""
+    await context.request.get(f"{filled.url}/modes")
+    return context
 
 
+LOOKS = {
+    "light": ({"color_scheme": "light", "viewport": {"width": 1280, "height": 900}}, ()),
+    "dark": (
+        {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+        ("color-contrast", "link-in-text-block"),
+    ),
+    "narrow": (
+        {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+        ("target-size", "scrollable-region-focusable", "color-contrast"),
+    ),
+}
+"""A screen, and the rules that may come out otherwise there than in the light; no rule: all of them."""
+
+
+@pytest.mark.parametrize("look", LOOKS)
 async def test_no_page_has_an_accessibility_violation_or_a_fault_or_is_wider_than_the_screen(
-    looker: BrowserContext, filled: Running
+    browser: Browser, filled: Running, look: str
 ) -> None:
-    async with watched(looker, ANSWERS_404, ANSWERS_400) as it:
+    screen, rules = LOOKS[look]
+    context = await browser.new_context(**screen)
+    async with watched(context, ANSWERS_404, ANSWERS_400) as it:
+        await context.request.get(f"{filled.url}/modes")
         found = {}
         for name, path in PAGES.items():
-            await it.page.goto(filled.url + path)
             if name in FRAGMENTS:
                 continue
-            for closed in await it.page.locator("details:not([open]) > summary").all():
-                await closed.click()
-            if wrong := await violations(it.page):
+            await it.page.goto(filled.url + path)
+            await it.page.evaluate(
+                "() => document.querySelectorAll('main details').forEach((it) => { it.open = true; })"
+            )
+            if wrong := await violations(it.page, *rules):
                 found[name] = wrong
             wide: list[int] = await it.page.evaluate(
                 "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
@@ -75,12 +88,27 @@ async def test_no_page_has_an_accessibility_violation_or_a_fault_or_is_wider_tha
             if wide[0] > wide[1]:
                 found[f"{name}, width"] = [str(wide)]
         assert not found, json.dumps(found, indent=1)
+    await context.close()
 
 
-async def test_the_login_has_no_violation(looker: BrowserContext, guarded: Running) -> None:
-    async with watched(looker) as it:
+@pytest.mark.parametrize("colours", ["light", "dark"])
+async def test_the_login_has_no_violation(
+    context: BrowserContext, guarded: Running, colours: Literal["light", "dark"]
+) -> None:
+    async with watched(context) as it:
+        await it.page.emulate_media(color_scheme=colours)
         await it.page.goto(f"{guarded.url}/stats")
         assert await violations(it.page) == []
+
+
+async def test_a_newcomer_without_keys_is_shown_the_phone_first_and_once(
+    context: BrowserContext, running: Running
+) -> None:
+    async with watched(context) as it:
+        await it.page.goto(f"{running.url}/")
+        await expect(it.page).to_have_url(f"{running.url}/phone")
+        await it.page.get_by_role("link", name="Live").click()
+        await expect(it.page.locator("#line")).to_have_text("live")
 
 
 async def test_no_page_with_all_that_it_loads_is_over_250_kb(browser: Browser, filled: Running) -> None:
@@ -88,6 +116,7 @@ async def test_no_page_with_all_that_it_loads_is_over_250_kb(browser: Browser, f
     for name, path in PAGES.items():
         context = await browser.new_context()  # nothing in its cache
         async with watched(context, ANSWERS_404, ANSWERS_400) as it:
+            await context.request.get(f"{filled.url}/modes")
             await it.page.goto(filled.url + path)
             await it.page.evaluate("() => document.fonts.ready")
             sizes[name] = it.wire_bytes
@@ -96,8 +125,8 @@ async def test_no_page_with_all_that_it_loads_is_over_250_kb(browser: Browser, f
 
 
 @pytest.mark.parametrize("path", ["/", "/calls", f"/calls/{SID}", "/stats", "/phone"])
-async def test_nothing_moves_while_a_page_is_read(context: BrowserContext, filled: Running, path: str) -> None:
-    async with watched(context) as it:
+async def test_nothing_moves_while_a_page_is_read(here: BrowserContext, filled: Running, path: str) -> None:
+    async with watched(here) as it:
         await it.page.goto(filled.url + path)
         if path == "/":
             await expect(it.page.locator("#line")).to_have_text("live")
@@ -106,8 +135,8 @@ async def test_nothing_moves_while_a_page_is_read(context: BrowserContext, fille
         assert moved < MOST_SHIFT, what
 
 
-async def test_markup_in_names_words_and_answers_is_shown_as_text(context: BrowserContext, filled: Running) -> None:
-    async with watched(context) as it:
+async def test_markup_in_names_words_and_answers_is_shown_as_text(here: BrowserContext, filled: Running) -> None:
+    async with watched(here) as it:
         page = it.page
         for path in ("/calls", f"/calls/{SID}", "/stats"):
             await page.goto(filled.url + path)
@@ -131,13 +160,13 @@ async def _is_text(page: Page) -> None:
 
 
 async def test_markup_in_the_live_feed_is_shown_as_text_and_a_new_call_moves_nothing(
-    context: BrowserContext, filled: Running
+    here: BrowserContext, filled: Running
 ) -> None:
     call = dict.fromkeys(("caller", "mode", "state", "said_by", "said", "cost", "who"), EVIL)
     calls = [{**call, "sid": SID, "since": 1_790_000_000.0}]
     news = {"now": 1_790_000_005.0, "live": 1, "max": 10, "draining": False, "calls": calls, "over": []}
     body = f"retry: 60000\nevent: calls\ndata: {json.dumps(news)}\n\n"
-    async with watched(context) as it:
+    async with watched(here) as it:
         await it.page.route("**/live/events", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
         await it.page.goto(f"{filled.url}/")
         said = it.page.locator('#rows [data-f="said"]').first

@@ -1,4 +1,4 @@
-"""Whole calls of callers whom no script announced, over real sockets: the stand-in hears them, and the product does what they want."""
+"""Whole calls of callers whom no script announced, over real sockets: the stand-in hears, the product does what they want."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,8 +34,8 @@ async def calls(house: Product, mode: str, voice: str, *turns: Turn) -> tuple[li
     caller = ScriptedCaller(
         [GREETED, *turns],
         lambda text: voices.say(text, voice),
-        press=lambda keys: holder[0].press(keys),  # noqa: PLW0108  the call is not there yet
-        hang_up=lambda: holder[0].put_down(),  # noqa: PLW0108
+        press=lambda keys: holder[0].press(keys),
+        hang_up=lambda: holder[0].put_down(),
     )
     webhook = f"/twilio/incoming?mode={mode}"
     call = await house.carrier.dial(from_number=new_number(), to_number=OURS, line=caller, webhook=webhook)

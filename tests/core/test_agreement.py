@@ -7,7 +7,7 @@ import pytest
 
 from app.captures.captured import DigitString
 from app.core.agreement import Agreements, wish
-from app.errors import ToolError
+from app.errors import AskFirst, ToolError
 
 ORDER = {"order": "4711", "why": "It is broken."}
 
@@ -118,3 +118,12 @@ def test_a_value_confirmed_for_looking_something_up_is_no_yes_to_changing_it() -
     agreements.read_back["refund"] = (9, {"order": "4711"})
     with pytest.raises(ToolError):
         demand(agreements, 9, values)
+
+
+def test_a_proposal_that_was_left_lying_is_made_anew() -> None:
+    agreements = Agreements()
+    with pytest.raises(AskFirst, match="Nothing was done yet"):
+        agreements.demand("cancel", "cancel 1", {}, 4)
+    with pytest.raises(AskFirst, match="Nothing was done yet"):
+        agreements.demand("cancel", "cancel 1", {}, 40)
+    agreements.demand("cancel", "cancel 1", {}, 41)

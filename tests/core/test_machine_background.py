@@ -186,5 +186,16 @@ def test_the_callers_turns_are_counted_over_all_streams_of_a_call() -> None:
     first.act(ev.ModelLost("gone"))
     second = Story(record=record, starts_at=first.clock)
     second.rings()
+    second.says("r1", ("a1", 500))
+    second.waits(600)
     second.caller_talks("c1")
     assert record.caller_turns == 3
+
+
+def test_going_on_with_ones_own_words_is_no_answer() -> None:
+    record = CallRecord(call_sid="CA1", mode="m")
+    call = Story(record=record)
+    call.rings()
+    call.caller_talks("c1")
+    call.caller_talks("c2")
+    assert record.caller_turns == 1, "nothing was heard of the agent between the two"

@@ -67,13 +67,13 @@ def test_noise_is_not_understood(recogniser: Recogniser) -> None:
 
 def test_speech_that_is_no_phrase_is_seldom_taken_for_one(recogniser: Recogniser) -> None:
     known = set(phrases_of("anna"))
-    lines = [phrase for phrase in phrases_of("agent") if phrase.count(" ") > 3 and phrase not in known][::2]
+    lines = [phrase for phrase in phrases_of("agent") if phrase.count(" ") > 3 and phrase not in known][::3]
     taken = [
         (line, heard.text)
         for line in lines
         if (heard := understood(recogniser, voices.say(line, "agent"), DESK)).wish and "on " not in heard.text
     ]
-    assert len(lines) > 40
+    assert len(lines) > 25
     assert len(taken) <= len(lines) / 7, taken
 
 

@@ -44,6 +44,7 @@ async def rings(engine: AsyncEngine, sid: str, ago: timedelta = timedelta(), **c
     async with writing(engine) as journal:
         for row in (replace(started, call_sid=sid, started_at=at), last):
             journal.put(replace(row, **{k: v for k, v in changes.items() if k in row.__struct_fields__}))
+        await journal.flush()
 
 
 # --- the clock ------------------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ async def test_figures_are_counted_once_for_a_while(engine: AsyncEngine) -> None
     await rings(engine, "CA1")
     _, after = await ask(stage)
     _, other = await ask(stage, "/stats?days=30")
-    assert before == after
+    assert before.partition("<main")[2] == after.partition("<main")[2]
     assert "No calls in this period" in after
     assert '<dd class="big">1</dd>' in other
 

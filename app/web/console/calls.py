@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute
 
-from app.adapters.ledger_queries import Edge, Ledger, Wanted
-from app.adapters.store import Call
+from app.adapters.ledger_queries import Edge, Ledger, Page, Wanted
 from app.adapters.tables import SLOW_MS
 from app.errors import AskedWrongly
 from app.web.console.export import as_csv, as_json
@@ -40,10 +39,11 @@ class CallsPage:
     async def show(self, request: Request) -> Response:
         """One page of calls."""
         given = {name: request.query_params.get(name, "")[:LONGEST].strip() for name in FIELDS}
-        page, wrong = None, ""
+        page, edge, wrong = None, None, ""
         try:
             wanted = wanted_of(given, self.console.settings.office.zone)
-            page = await self.ledger.page(wanted, edge_of(request.query_params), PAGE)
+            edge = edge_of(request.query_params)
+            page = await self.ledger.page(wanted, edge, PAGE)
         except AskedWrongly as asked:
             wrong = str(asked)
         rows = page.calls if page is not None else []
@@ -61,8 +61,8 @@ class CallsPage:
             outcomes=outcomes,
             slow_ms=SLOW_MS,
             query=query_of(given),
-            newer=query_of(given, after=rows[0]) if page is not None and rows and page.newer else "",
-            older=query_of(given, before=rows[-1]) if page is not None and rows and page.older else "",
+            walked_to=None if page is None or page.walked_to is None else page.walked_to.at,
+            **links(given, page, edge),
         )
 
     async def csv(self, request: Request) -> Response:
@@ -129,10 +129,24 @@ def edge_of(query: Mapping[str, str]) -> Edge | None:
     return None
 
 
-def query_of(given: Mapping[str, str], **edge: Call) -> str:
-    """A query of the same filters, for a link."""
+def links(given: Mapping[str, str], page: Page | None, edge: Edge | None) -> dict[str, str]:
+    """The queries of the pages on either side; empty where there is none."""
+    newer = older = ""
+    if page is not None:
+        first = Edge(page.calls[0].started_at, page.calls[0].call_sid) if page.calls else edge
+        last = Edge(page.calls[-1].started_at, page.calls[-1].call_sid) if page.calls else edge
+        if page.walked_to is not None:
+            first, last = (page.walked_to, last) if page.walked_to.newer else (first, page.walked_to)
+        if page.newer and first is not None:
+            newer = query_of(given, after=first)
+        if page.older and last is not None:
+            older = query_of(given, before=last)
+    return {"newer": newer, "older": older}
+
+
+def query_of(given: Mapping[str, str], **edge: Edge) -> str:
+    """A query of the same filters, for a link; with `before` or `after` of a page beside that edge."""
     fields = {name: value for name, value in given.items() if value}
-    for name, call in edge.items():
-        micros = (call.started_at - EPOCH) // timedelta(microseconds=1)
-        fields[name] = f"{micros}~{call.call_sid}"
+    for name, row in edge.items():
+        fields[name] = f"{(row.at - EPOCH) // timedelta(microseconds=1)}~{row.call_sid}"
     return urlencode(fields)

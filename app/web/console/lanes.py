@@ -103,6 +103,7 @@ def picture(
         *_said(turns, spans),
         *_tools(tools),
         *_carrier(spans, milestones),
+        *_house(turns),
     ]
     bars.sort(key=lambda bar: (bar.start_ms, bar.end_ms))
     total = max([LEAST_AXIS_MS, *(bar.end_ms for bar in bars)])
@@ -274,6 +275,15 @@ def _carrier(spans: Sequence[Span], milestones: Sequence[Milestone]) -> list[Bar
             at = round((row.at - began).total_seconds() * 1000)
             bars.append(Bar(lane="carrier", start_ms=at, end_ms=at, what=row.name.replace("_", " "), tone="milestone"))
     return bars
+
+
+def _house(turns: Sequence[Turn]) -> list[Bar]:
+    """What an operator did to the call while it lasted."""
+    return [
+        Bar(lane="carrier", start_ms=turn.start_ms, end_ms=turn.start_ms, what=turn.generated_text, tone="house")
+        for turn in turns
+        if turn.who == "house"
+    ]
 
 
 def seconds_of(call: Call) -> float | None:
