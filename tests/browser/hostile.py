@@ -1,6 +1,7 @@
 """A call in which every text that somebody else chose is markup: names, words, a tool's answer, what the wires carried."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal, get_args
 
 from msgspec.structs import replace
 
@@ -17,9 +18,11 @@ from app.core.record import (
     Response,
     Row,
     Span,
+    SpanKind,
     ToolCall,
     TransferAttempt,
     Turn,
+    Who,
 )
 from tests.adapters.rows import writing
 
@@ -27,6 +30,14 @@ EVIL = "</script></td><img src=/nosuch onerror=window.ran=1><script>window.ran=1
 SID = "CA" + "e" * 32
 QUIET_SID = "CA" + "f" * 32
 """A call without a word."""
+WHO: tuple[Who, ...] = ("agent", "caller", "agent", "house")
+STATUSES: tuple[Literal["ok", "refused", "error", "late", "working"], ...] = (
+    "ok",
+    "refused",
+    "error",
+    "late",
+    "working",
+)
 
 
 def rows(now: datetime) -> list[Row]:
@@ -37,21 +48,21 @@ def rows(now: datetime) -> list[Row]:
             call_sid=sid, seq=n, who=who, generated_text=f"{EVIL} {n}", heard_text=EVIL[: 60 - n],
             start_ms=n * 2000, end_ms=n * 2000 + 1500,
         )
-        for n, who in enumerate(("agent", "caller", "agent", "house"))
+        for n, who in enumerate(WHO)
     ]  # fmt: skip
     spans = [
         Span(
             call_sid=sid, seq=n, kind=kind, name=EVIL, turn=n % 3, start_ms=n * 700, end_ms=n * 700 + 400, audio_ms=400,
             relay_us=300, note=EVIL,
         )
-        for n, kind in enumerate(("stream", "sent", "spoken", "mark", "clear", "truncate", "clip", "key"))
+        for n, kind in enumerate(get_args(SpanKind))
     ]  # fmt: skip
     tools = [
         ToolCall(
             call_sid=sid, seq=n, name=EVIL, arguments=f'{{"name": "{EVIL}"}}', result=EVIL, status=status, ms=80 + n,
             start_ms=3600 + n * 100,
         )
-        for n, status in enumerate(("ok", "refused", "error", "late", "working"))
+        for n, status in enumerate(STATUSES)
     ]  # fmt: skip
     return [
         CallStarted(
@@ -98,7 +109,7 @@ async def put(running: Running) -> None:
     async with writing(engine) as journal:
         for row in rows(now):
             journal.put(row)
-        for n in range(80):
+        for n in range(60):
             began = now - timedelta(hours=n, minutes=9)
             sid = QUIET_SID if n == 0 else f"CA{n:032x}"
             journal.put(replace(dull, call_sid=sid, started_at=began, from_number=f"+1415555{n:04d}" if n else ""))

@@ -61,7 +61,19 @@ async def _expire(page: Page, guarded: Running) -> None:
     then = Sessions(key, now=lambda: time.time() - SESSION_SECONDS - 60)
     [cookie] = await page.context.cookies(guarded.url)
     value = then.cookie(then.begin(operator=True))
-    await page.context.add_cookies([{**cookie, "value": value}])  # type: ignore[list-item]  # what came fits in again
+    await page.context.clear_cookies()
+    await page.context.add_cookies(
+        [
+            {
+                "name": cookie["name"],
+                "value": value,
+                "url": guarded.url,
+                "httpOnly": True,
+                "secure": True,
+                "sameSite": "Lax",
+            }
+        ]
+    )
 
 
 async def test_an_expired_login_leads_back_to_where_one_was(insider: Page, guarded: Running) -> None:
@@ -132,7 +144,7 @@ async def test_markup_that_got_into_a_page_runs_nothing_and_loads_nothing(
     context: BrowserContext, guarded: Running
 ) -> None:
     loaded: list[str] = []
-    async with watched(context, "Content Security Policy", "violates", "Refused to", REFUSED, "404") as it:
+    async with watched(context, "Content Security Policy", "violates", "script-src", REFUSED) as it:
         page = it.page
 
         async def inject(route: Route) -> None:

@@ -78,7 +78,7 @@ async def test_what_was_announced_and_whether_it_was_heard_is_in_the_books(annou
         _the_carrier_s_sentence_is_heard_once_the_stream_starts(announcing),
         _the_carrier_s_sentence_is_not_heard_by_a_caller_who_is_gone_before_the_stream(announcing),
         _auto_goes_by_the_caller_s_state(announcing),
-        _a_number_without_a_rule_announces_nothing(announcing),
+        _a_number_without_a_rule_announces_what_its_mode_says(announcing),
     )
 
 
@@ -185,11 +185,12 @@ async def _auto_goes_by_the_caller_s_state(house: Product) -> None:
         assert await _nothing_written(house, call_sid)
 
 
-async def _a_number_without_a_rule_announces_nothing(house: Product) -> None:
+async def _a_number_without_a_rule_announces_what_its_mode_says(house: Product) -> None:
     call_sid = new_call_sid()
     assert verbs(await house.rings(call_sid))[0] == "Connect"
     await house.over(call_sid)
-    assert await _nothing_written(house, call_sid)
+    proof = await _written(house, call_sid)
+    assert (proof.what, proof.how, proof.heard) == ("ai", "greeting", False)
 
 
 async def _written(house: Product, call_sid: str) -> Consent:

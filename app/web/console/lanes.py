@@ -129,7 +129,7 @@ def latencies(turns: Sequence[Turn], tools: Sequence[ToolCall], spans: Sequence[
     spoken = {span.turn: span for span in spans if span.kind == "spoken" and span.note == ""}
     asked = [turn for turn in turns if turn.who == "caller"]
     found = []
-    for turn, later in zip(asked, [*asked[1:], None], strict=True):
+    for turn, later in zip(asked, [*asked[1:], None], strict=False):
         stop = turn.end_ms
         answer = next((span for span in sent if span.start_ms >= stop), None)
         if answer is None or (later is not None and later.start_ms < answer.start_ms):
