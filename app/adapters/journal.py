@@ -103,6 +103,8 @@ class Journal:
 
     async def run(self) -> None:
         """Write until `close`, or until cancelled; what was not written then is still kept for `close`."""
+        if self._closed:  # before this task had its first turn
+            return
         self._writer = asyncio.create_task(self._work(), name="journal")
         try:
             await self._writer

@@ -30,9 +30,7 @@ AT_ONCE = 500
 """Rows of a page when all are wanted, for an export."""
 
 
-GUESS = text(
-    f"EXPLAIN (FORMAT JSON) SELECT FROM turns WHERE {WORDS} @@ websearch_to_tsquery('simple', :words)"
-)
+GUESS = text(f"EXPLAIN (FORMAT JSON) SELECT FROM turns WHERE {WORDS} @@ websearch_to_tsquery('simple', :words)")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

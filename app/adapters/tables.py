@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeDecorator
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Every revision in migrations/versions, oldest first: lets a ready server know its schema without loading Alembic."""
 
-PARTY = "\nCASE\n WHEN (direction = 'outbound'::text) THEN to_number\n ELSE from_number\nEND"
+PARTY = "\nCASE\n WHEN direction = 'outbound'::text THEN to_number\n ELSE from_number\nEND"
 """The number at the other end of the line, whoever dialled it. Written as Postgres prints it, so that Alembic knows it again."""
 WORDS = "to_tsvector('simple'::regconfig, \"left\"(generated_text, 20000))"
 """The words of a turn. 'simple' knows no language, so it finds names and numbers, too; a text of a megabyte would be refused."""

@@ -272,6 +272,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
     """`seq` of the next capture."""
     consents: list[Consent] = []
     """What was announced in that other process."""
+    model: str = ""
+    """Who talked on the last stream; empty if there was none."""
     spans: int = 0
     """`seq` of the next span, and of the next response."""
     responses: int = 0
@@ -325,6 +327,26 @@ class CallRecord(msgspec.Struct, kw_only=True):
     def find(self, item_id: str) -> Spoken | None:
         """The turn of an item; None if it has none (yet)."""
         return next((turn for turn in reversed(self.spoken) if turn.item_id == item_id), None)
+
+    def ended(self, at: datetime, outcome: str) -> CallEnded:
+        """The call's end as the books keep it."""
+        return CallEnded(
+            call_sid=self.call_sid,
+            ended_at=at,
+            outcome=outcome,
+            cost_usd=round(self.cost_usd, 6),
+            greeting_path=self.greeting_path,
+            greeting_ms=self.greeting_ms,
+            input_tokens=self.input_tokens,
+            cached_tokens=self.cached_tokens,
+            input_audio_tokens=self.input_audio_tokens,
+            cached_audio_tokens=self.cached_audio_tokens,
+            model=self.model,
+            slowest_turn_ms=self.slowest_turn_ms,
+            cuts=self.cuts,
+            turn_ms=tuple(self.turn_ms),
+            failed_tools=self.failed_tools,
+        )
 
     def row(self, turn: Spoken) -> Turn:
         """A turn as the books keep it."""

@@ -12,7 +12,7 @@ from app.core import events as ev
 from app.core.flow import FlowLedger
 from app.core.phases import FETCHING, MOVES, OPERATOR_HUNG_UP, OPERATOR_PUT_THROUGH, Phase, Terms
 from app.core.playback import Playback
-from app.core.record import CallEnded, CallRecord, Milestone
+from app.core.record import CallRecord, Milestone
 from app.core.sequencer import Sequencer
 from app.core.talk import Talk
 from app.core.timers import Timers
@@ -130,23 +130,9 @@ class Stage:
         self._move(Phase.OVER)
         self.listening = False
         cut_off = [do.Write(row) for row in self.tools.cut_off()]
-        ended = CallEnded(
-            call_sid=self.record.call_sid,
-            ended_at=self.utc(now),
-            outcome=outcome,
-            cost_usd=round(self.record.cost_usd, 6),
-            greeting_path=self.record.greeting_path,
-            greeting_ms=self.record.greeting_ms,
-            input_tokens=self.record.input_tokens,
-            cached_tokens=self.record.cached_tokens,
-            input_audio_tokens=self.record.input_audio_tokens,
-            cached_audio_tokens=self.record.cached_audio_tokens,
-            model=self.terms.model,
-            slowest_turn_ms=self.record.slowest_turn_ms,
-            cuts=self.record.cuts,
-            turn_ms=tuple(self.record.turn_ms),
-            failed_tools=self.record.failed_tools + len(cut_off),
-        )
+        self.record.model = self.terms.model
+        self.record.failed_tools += len(cut_off)
+        ended = self.record.ended(self.utc(now), outcome)
         books = [*cut_off, self._milestone("call_closed", now), do.Write(ended)] if started else []
         return [*self.talk.settle(now, all_turns=True), *books, do.CloseModel(), do.CallIsOver(outcome, how)]
 

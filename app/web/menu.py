@@ -18,7 +18,7 @@ import structlog
 from app import keypad
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import CallEnded, Milestone, ToolCall
+from app.core.record import Milestone, ToolCall
 from app.flows import Flow
 from app.keypad import Ask, Goodbye, Look, Person, Place, Step
 from app.live_call import LiveCall, Next, outcome_row
@@ -196,20 +196,7 @@ class KeypadMenu:
         if call.next.step != "dial" and not call.finished:
             menu.quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._lost, call)
         call.how = "by_keys"
-        self.board.journal.put(
-            CallEnded(
-                call_sid=record.call_sid,
-                ended_at=datetime.now(UTC),
-                outcome=call.how,
-                cost_usd=round(record.cost_usd, 6),
-                greeting_path=record.greeting_path,
-                greeting_ms=record.greeting_ms,
-                input_tokens=record.input_tokens,
-                cached_tokens=record.cached_tokens,
-                input_audio_tokens=record.input_audio_tokens,
-                cached_audio_tokens=record.cached_audio_tokens,
-            )
-        )
+        self.board.journal.put(record.ended(datetime.now(UTC), call.how))
         self.board.journal.put(outcome_row(record, call.mode))
 
     def _note(self, call: LiveCall, name: str) -> None:
