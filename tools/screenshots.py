@@ -25,7 +25,7 @@ from app.sim.script import load, shipped
 from tests.browser.stage import CHROMIUM, KEYLESS, launch
 
 SHOTS = Path(__file__).resolve().parent.parent / "docs/screenshots"
-WIDE, NARROW = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
+WIDE, NARROW = ViewportSize(width=1120, height=680), ViewportSize(width=390, height=844)
 CALLS = ("booking", "csr-return", "ivr-keys", "human", "hangup", "returning")
 PHONE_CALLER = "mind-changed"
 PATIENCE_MS = 120_000
@@ -40,7 +40,7 @@ async def shoot(page: Page, name: str, *, whole: bool = False) -> None:
         tall: int = await page.evaluate("() => document.documentElement.scrollHeight")
         if whole:
             width = (NARROW if look == "narrow" else WIDE)["width"]
-            await page.set_viewport_size(ViewportSize(width=width, height=min(tall, 1400)))
+            await page.set_viewport_size(ViewportSize(width=width, height=min(tall, 1000)))
         await page.screenshot(path=SHOTS / f"{name}-{look}.png", animations="disabled", caret="hide")
     await page.set_viewport_size(WIDE)
 

@@ -30,7 +30,6 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-gpu",
-    "--disable-lcd-text",  # pictures are the same on every screen, and a third smaller
 )
 KEYLESS = dict.fromkeys(
     ("REALTIME_URL", "OPENAI_API_KEY", "TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID", "OPERATOR_PASSWORD"), ""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
@@ -62,18 +63,8 @@ async def _expire(page: Page, guarded: Running) -> None:
     [cookie] = await page.context.cookies(guarded.url)
     value = then.cookie(then.begin(operator=True))
     await page.context.clear_cookies()
-    await page.context.add_cookies(
-        [
-            {
-                "name": cookie["name"],
-                "value": value,
-                "url": guarded.url,
-                "httpOnly": True,
-                "secure": True,
-                "sameSite": "Lax",
-            }
-        ]
-    )
+    old: Any = {**cookie, "value": value}
+    await page.context.add_cookies([old])
 
 
 async def test_an_expired_login_leads_back_to_where_one_was(insider: Page, guarded: Running) -> None:

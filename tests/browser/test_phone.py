@@ -2,87 +2,48 @@
 
 import itertools
 import math
-import os
-import shutil
-import struct
-import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
-from app.commands.call import started_server
+from app.adapters.data_folder import Running
 from app.sim.model_sound import samples
 from app.sim.voices import SILENT_FRAME, say
+from tests.browser.stage import BROWSER, PATIENCE_MS, launch, record, watched
 
-CHROMIUM = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-gpu",
-)
-PATIENCE_MS = 30_000
-KEYLESS = ("REALTIME_URL", "OPENAI_API_KEY", "TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID", "OPERATOR_PASSWORD")
+pytestmark = BROWSER
+
 WORDS = "Hi, I would like to book an appointment please."
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="expected a browser at CHROMIUM_PATH, or chromium on the PATH"),
-]
 
-
-@pytest_asyncio.fixture(scope="module")
-async def url() -> AsyncIterator[str]:
-    """A server without any key."""
-    async with started_server(quiet=True, folder=None, **dict.fromkeys(KEYLESS, "")) as (running, data):
-        yield running.url
-        log = (data / "serve.log").read_text(errors="replace")
-    assert "Traceback" not in log, log
-
-
-@pytest_asyncio.fixture
-async def page(url: str, tmp_path: Path) -> AsyncIterator[Page]:
-    """The phone's page; whoever sits there is silent for three seconds, then says WORDS, over and over."""
+@pytest.fixture
+async def caller(running: Running, tmp_path: Path) -> AsyncIterator[Page]:
+    """The phone's page; whoever sits there is silent for three seconds, then says WORDS."""
     recording = tmp_path / "microphone.wav"
-    _record(recording, SILENT_FRAME * 150 + say(WORDS, "anna") + SILENT_FRAME * 150)
-    faults: list[str] = []
+    record(recording, SILENT_FRAME * 150 + say(WORDS, "anna") + SILENT_FRAME * 150)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*FLAGS, f"--use-file-for-fake-audio-capture={recording}"]
-        )
+        browser = await launch(playwright, recording)
         try:
-            opened = await browser.new_page()
-            opened.on("pageerror", lambda wrong: faults.append(str(wrong)))
-            opened.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
-            await opened.goto(f"{url}/phone")
-            yield opened
+            async with watched(await browser.new_context()) as it:
+                await it.page.goto(f"{running.url}/phone")
+                yield it.page
         finally:
             await browser.close()
-    assert faults == []
 
 
-def _record(path: Path, audio: bytes) -> None:
-    """A wav of 48 kHz out of mu-law, by straight lines between its samples."""
-    known = samples(audio)
-    fine = bytearray()
-    for here, there in zip(known, known[1:] + known[-1:], strict=True):
-        fine += struct.pack("<6h", *(here + (there - here) * part // 6 for part in range(6)))
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(48_000)
-        file.writeframes(fine)
+@pytest.fixture
+async def page(running: Running, context: BrowserContext) -> AsyncIterator[Page]:
+    """The phone's page, of somebody whose microphone is not asked for."""
+    async with watched(context) as it:
+        await it.page.goto(f"{running.url}/phone")
+        yield it.page
 
 
-async def test_a_caller_is_heard_cuts_in_says_sentences_presses_keys_and_hangs_up(page: Page) -> None:
+async def test_a_caller_is_heard_cuts_in_says_sentences_presses_keys_and_hangs_up(caller: Page) -> None:
+    page = caller
     await page.uncheck("#clean")  # a tone of speech that never changes would be taken for noise
     await page.select_option("[name=mode]", "receptionist")
     await page.fill("[name=caller]", "+14155550133")

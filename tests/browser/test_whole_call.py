@@ -188,7 +188,7 @@ async def _agrees(page: Page, books: CallStore, call: Call) -> None:
     total = page.locator('section[aria-labelledby="cost-title"] tbody tr').last
     await expect(total).to_contain_text(f"{len(responses)} responses")
     figures = re.findall(r"\$([0-9.]+)", await total.inner_text())
-    assert float(figures[0]) == pytest.approx(sum(row.cost_usd for row in responses), abs=0.001)
+    assert float(figures[0]) == pytest.approx(sum(row.cost_usd for row in responses), abs=0.006)
     outcome = await books.outcome(sid)
     assert outcome is not None
     assert outcome.valid

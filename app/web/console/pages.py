@@ -140,8 +140,8 @@ class Console:
     async def _keep(self, request: Request, response: Response) -> None:
         """Send the cookie of a session that is new, or whose life is renewed."""
         session: Session | None = getattr(request.state, "session", None)
-        if session is None or "set-cookie" in response.headers:
-            return
+        if session is None or "set-cookie" in response.headers or not self.same_origin(request):
+            return  # what another site's form asks for comes without our cookie: a new one would log the operator out
         sessions = await self.sessions()
         if request.cookies.get(self.cookie, "") == sessions.cookie(session):
             renewed = sessions.renewed(session)
