@@ -77,7 +77,7 @@ async def test_a_slow_backend_is_bridged_by_the_tools_own_sentence_and_the_answe
         await eventually(written, "three turns of the agent in the books")
         turns = [turn for turn in await house.store.turns(call.call_sid) if turn.who == "agent"]
         assert [turn.heard_text for turn in turns[1:]] == [FILLER, ANSWER]
-        assert turns[1].end_ms <= turns[2].start_ms
+        assert turns[1].end_ms <= turns[2].start_ms + 1, "one after the other; each is rounded by itself"
         (row,) = await house.store.tool_calls(call.call_sid)
         assert (row.name, row.status) == ("free_slots", "ok")
         assert row.ms >= 700
