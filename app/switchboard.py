@@ -220,6 +220,7 @@ class Switchboard(Roster):
         if call.toolbox is None:
             captures = CaptureLedger(call.info.call_sid, self.journal.put, call.record.captures)
             call.toolbox = Toolbox(call.mode, lambda key: self._context(call, key), captures)
+            call.toolbox.done_before = call.record.done_before
             call.toolbox.settled = lambda: self._settled_late(call)
             call.toolbox.closed = lambda wish: call.transfers.closed(wish.to, wish.reason)
         return call.toolbox

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -70,6 +70,8 @@ class Toolbox:
         """Called after a ToolFinished was reported: the outcome may have grown. The switchboard sets it."""
         self.agreements = Agreements()
         self._done: Counter[str] = Counter()
+        self.done_before: Mapping[str, int] = {}
+        """How often each tool was done in a process before this one: the same wish is another one by now, and gets another key."""
         self._kept: set[asyncio.Task[ev.ToolReturned]] = set()
         """What runs on even if its stream ends; of that, `_background` is what nobody waits for."""
         self._background: set[asyncio.Task[ev.ToolReturned]] = set()
@@ -143,7 +145,7 @@ class Toolbox:
     def _key(self, tool: Tool, wanted: str) -> str:
         """The same for the same wish until it was done once, so that asking again after "no answer" does not do it twice."""
         short = f"{tool.name}-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
-        return f"{short}-{self._done[wanted]}"
+        return f"{short}-{self._done[wanted] + self.done_before.get(tool.name, 0)}"
 
     def _remind(self, order: do.RunTool, tool: Tool) -> asyncio.TimerHandle | None:
         """Tell once that a tool is slow, if it has a sentence for that."""

@@ -1,6 +1,7 @@
 """Reads the books: one call and what happened in it, as rows that were kept. Nothing here writes but the retention."""
 
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -144,6 +145,7 @@ class CallStore:
         if call is None:
             return None
         turns, outcome = await self.turns(call_sid), await self.outcome(call_sid)
+        tools = await self.tool_calls(call_sid)
         states = [row.name for row in await self.milestones(call_sid) if row.name.startswith("state_")]
         return CallRecord(
             call_sid=call_sid,
@@ -152,7 +154,8 @@ class CallStore:
             first_seq=max((turn.seq + 1 for turn in turns), default=0),
             earlier=[(turn.who, turn.heard_text) for turn in turns if turn.heard_text],
             attempts=await self.transfers(call_sid),
-            tool_calls=max((tool.seq + 1 for tool in await self.tool_calls(call_sid)), default=0),
+            tool_calls=max((tool.seq + 1 for tool in tools), default=0),
+            done_before=dict(Counter(tool.name for tool in tools if tool.status == "ok")),
             captures=max((row.seq + 1 for row in await self.captures(call_sid)), default=0),
             consents=await self.consents(call_sid),
             spans=max((span.seq + 1 for span in await self.spans(call_sid)), default=0),

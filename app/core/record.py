@@ -277,6 +277,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
     spans: int = 0
     """`seq` of the next span, and of the next response."""
     responses: int = 0
+    done_before: dict[str, int] = {}
+    """How often each tool was done in another process."""
     slowest_turn_ms: int = 0
     cuts: int = 0
     failed_tools: int = 0

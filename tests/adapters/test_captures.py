@@ -1,9 +1,11 @@
 """What callers gave is in the books: written again as it grows, and counted on in another process."""
 
+from typing import Literal
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.store import CallStore
-from app.core.record import Capture
+from app.core.record import Capture, ToolCall
 from tests.adapters.rows import started, writing
 
 HEARD = Capture(
@@ -58,3 +60,22 @@ async def test_a_call_goes_on_behind_its_captures_in_another_process(engine: Asy
     assert first is not None
     assert second is not None
     assert (first.captures, second.captures) == (0, 1)
+
+
+async def test_what_was_done_in_another_process_is_counted_by_tool(engine: AsyncEngine) -> None:
+    calls: list[tuple[str, Literal["ok", "late"]]] = [
+        ("book", "ok"),
+        ("book", "late"),
+        ("cancel", "ok"),
+        ("book", "ok"),
+    ]
+    async with writing(engine) as journal:
+        journal.put(started)
+        for seq, (name, status) in enumerate(calls):
+            journal.put(
+                ToolCall(call_sid="CA1", seq=seq, name=name, arguments="{}", result="", status=status, ms=1, start_ms=0)
+            )
+        await journal.flush()
+    record = await CallStore(engine).recall("CA1")
+    assert record is not None
+    assert record.done_before == {"book": 2, "cancel": 1}

@@ -12,7 +12,9 @@ from app.core import events as ev
 from app.core.record import Outcome
 from app.live_call import LiveCall
 from app.mode import CallContext, Mode, tool
+from app.toolbox import Toolbox
 from tests.house.test_ticket_life import INFO, Stage
+from tests.house.test_toolbox import context
 
 
 @tool(background=True)
@@ -75,3 +77,19 @@ def test_a_process_that_stops_gives_up_what_runs_for_its_calls_and_says_so(stage
     assert [report.status for report in reports if isinstance(report, ev.ToolFinished)] == ["late"]
     stage.loop.run(21)
     assert len(reports) == 1
+
+
+async def test_the_same_wish_after_another_process_has_fulfilled_it_is_a_new_one() -> None:
+    keys: list[str] = []
+
+    @tool
+    async def book(call: CallContext) -> str:
+        """Book."""
+        keys.append(call.key)
+        return "booked"
+
+    for done_before in ({}, {"book": 1}):
+        box = Toolbox(Mode(name="some", prompt="some.md", tools=[book]), context)
+        box.done_before = done_before
+        await box.run(do.RunTool("t1", "book", "{}"))
+    assert [key.rpartition("-")[2] for key in keys] == ["0", "1"]
