@@ -111,7 +111,13 @@ class KeypadMenu:
         return self._document(call, step)
 
     async def _look(self, call: LiveCall, menu: _Menu, flow: Flow, look: Look) -> Step:
-        """Run a tool as the talk would: checked, within its deadline, written down."""
+        """Run a tool as the talk would: checked, within its deadline, written down. Not one that the caller must agree to first:
+        by keys alone nobody reads anything back, and the same digits once more are no yes.
+        """
+        tool = menu.toolbox.tools.get(look.tool)
+        if tool is not None and (tool.writes or any(want.demanded for want in tool.captures.values())):
+            log.warning("a tool that asks first is not run by keys alone", mode=call.mode.name, tool=tool.name)
+            return keypad.looked(flow, self.board.office, look.place, look.tool, {}, done=False)
         seq = call.record.tool_calls
         call.record.tool_calls += 1
         order = do.RunTool(f"keys-{seq}", look.tool, _arguments(call.mode, flow, look))

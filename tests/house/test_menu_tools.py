@@ -1,4 +1,4 @@
-"""A tool that works in the background, in the keypad menu: neither done nor failed is what the caller is told."""
+"""Tools that the keypad menu cannot see through: one that works in the background, and one that the caller must agree to."""
 
 import asyncio
 from typing import Any, cast
@@ -45,6 +45,33 @@ async def test_what_goes_on_in_the_background_is_no_failure() -> None:
     may_end.set()
     finished = await asyncio.wait_for(board.reports.get(), 5)
     assert cast(ev.ToolFinished, finished).call_id in call.record.working, "the machine that was can write it down"
+
+
+async def test_what_the_caller_must_agree_to_is_not_done_by_keys_alone_however_often_they_are_pressed() -> None:
+    done: list[str] = []
+
+    @tool(writes=True)
+    async def cancel(number: str) -> str:
+        """Cancel an order."""
+        done.append(number)
+        return "cancelled"
+
+    state = State(
+        name="ask",
+        says="Ask for a number.",
+        menu="Please enter a number.",
+        tools=[cancel],
+        digits=Digits(tool="cancel", argument="number"),
+        go=[Go(to="desk:billing", key="0")],
+    )
+    mode = Mode(name="m", prompt="m.md", tools=[], flow=Flow(states=[state], start="ask"))
+    board: Any = Board(mode)
+    call = LiveCall(board, INFO, mode)
+    menu = KeypadMenu(board, lambda path: f"https://phone.example{path}", lambda call: "")
+    for step in (1, 2):
+        document = await menu.answer(call, f"state=ask&failures=0&step={step}", "4711")
+        assert "Please enter a number." in document
+    assert done == []
 
 
 class Board:
