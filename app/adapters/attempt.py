@@ -3,8 +3,9 @@
 import asyncio
 
 from app.adapters.opening import Opening
+from app.engines import DialectName, Engine
 from app.errors import PeerError
-from app.wire.dialects import DialectName, SessionPlan
+from app.wire.dialects import SessionPlan
 from app.wire.negotiation import Negotiation
 
 
@@ -12,13 +13,20 @@ class Attempt:
     """One attempt at a session, from its link to `session.updated`."""
 
     def __init__(
-        self, plan: SessionPlan, opening: Opening, forced: DialectName | None, *, careful: bool = False
+        self,
+        plan: SessionPlan,
+        opening: Opening,
+        forced: DialectName | None,
+        *,
+        engine: Engine | None = None,
+        careful: bool = False,
     ) -> None:
-        """careful: presume nothing of the server, as if it was not known."""
+        """engine: what it is dialled as, and may fall back to. careful: presume nothing of the server, as if it was not known."""
         self.plan = plan
         self.opening = opening
         self.careful = careful
-        self.negotiation = Negotiation(plan, forced)
+        self.engine = engine
+        self.negotiation = Negotiation(plan, forced, engine=engine)
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.spare = False
         """On a link that had waited for us: it may be dead without our knowing."""
@@ -35,7 +43,7 @@ class Attempt:
 
     def presume(self, dialect: DialectName, *, hasty: bool) -> None:
         """The server is known: nothing is detected, and its first word need not be waited for."""
-        self.negotiation = Negotiation(self.plan, dialect)
+        self.negotiation = Negotiation(self.plan, dialect, engine=self.engine, presumed=True)
         self.hasty = hasty
         self._presumed = True
 

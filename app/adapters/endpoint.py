@@ -9,7 +9,6 @@ import ipaddress
 import ssl
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
@@ -19,8 +18,9 @@ from websockets.protocol import State
 from websockets.uri import WebSocketURI, parse_uri
 
 from app.adapters.link import Listener, WireLink
+from app.engines import Auth, Codec, DialectName, Engine, profile
 from app.errors import LinkClosed, ModelRefused, PeerError
-from app.wire.dialects import DialectName, SessionPlan
+from app.wire.dialects import SessionPlan
 
 MAX_MESSAGE = 16 << 20
 MAX_UNSENT = 4 << 20
@@ -49,9 +49,20 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     key: str = ""
-    auth: Literal["bearer", "api-key"] = "bearer"
+    engine: Engine | None = None
+    """What kind of server it is. None: as its address says."""
+    auth: Auth | None = None
+    """None: the engine's."""
     dialect: DialectName | None = None
     """None: detected."""
+    codec: Codec | None = None
+    """How the caller's speech is sent, and no other way; the agent's comes as u-law with `pcmu`, else as PCM16 at 24 kHz.
+    None: the engine's."""
+
+    @property
+    def profile(self) -> Engine:
+        """The engine, with what this endpoint says otherwise."""
+        return _profile(self)
 
     def for_model(self, model: str) -> str:
         """The URL of one model; `?model=` is added where the URL names none."""
@@ -64,11 +75,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         """What proves who we are; nothing without a key."""
         if not self.key:
             return {}
-        return {"api-key": self.key} if self.auth == "api-key" else {"Authorization": f"Bearer {self.key}"}
+        return {"api-key": self.key} if self.profile.auth == "api-key" else {"Authorization": f"Bearer {self.key}"}
+
+
+@lru_cache(maxsize=64)
+def _profile(endpoint: Endpoint) -> Engine:
+    return profile(endpoint.url, endpoint.engine, auth=endpoint.auth, codec=endpoint.codec)
 
 
 class Known:
-    """What this process has learnt of servers: their dialects, configurations that they took, addresses that answered.
+    """What this process has learnt of servers: dialects, configurations they took, voices and codecs they lack, addresses.
 
     Only what worked is kept, and it is forgotten as soon as it fails once.
     """
@@ -78,6 +94,9 @@ class Known:
         self._taken: set[tuple[str, bytes]] = set()
         self._addresses: dict[tuple[str, int], tuple[str, float]] = {}
         self._slow: set[str] = set()
+        self._codecs: dict[str, tuple[Codec, Codec]] = {}
+        self._voices: dict[tuple[str, str], str] = {}
+        self._told: set[tuple[str, str]] = set()
 
     def dialect(self, url: str) -> DialectName | None:
         """The dialect in which the server at a URL (with its model) took a configuration; None: not known."""
@@ -87,15 +106,33 @@ class Known:
         """Whether it took this very configuration before; its instructions, which differ by call, do not count."""
         return (url, _shape(plan)) in self._taken
 
-    def took(self, url: str, dialect: DialectName, plan: SessionPlan) -> None:
-        """The server said `session.updated` to this."""
+    def took(self, url: str, dialect: DialectName, plan: SessionPlan, *, asked: SessionPlan | None = None) -> None:
+        """The server said `session.updated` to this. asked: what it was asked for first, if it refused some of that."""
         self._dialects[url] = dialect
         self._taken.add((url, _shape(plan)))
+        if asked is not None and (asked.hears, asked.speaks) != (plan.hears, plan.speaks):
+            self._codecs[url] = (plan.hears, plan.speaks)
+        if asked is not None and asked.voice != plan.voice:
+            self._voices[url, asked.voice] = plan.voice
+
+    def fitted(self, url: str, plan: SessionPlan) -> SessionPlan:
+        """A configuration, less what the server has refused before."""
+        hears, speaks = self._codecs.get(url, (plan.hears, plan.speaks))
+        voice = self._voices.get((url, plan.voice), plan.voice)
+        return msgspec.structs.replace(plan, hears=hears, speaks=speaks, voice=voice)
+
+    def first_told(self, url: str, what: str) -> bool:
+        """Whether this is told of a server for the first time: what is so in every call is logged once."""
+        news = (url, what) not in self._told
+        self._told.add((url, what))
+        return news
 
     def forget(self, url: str) -> None:
         """The server refused what it took before: next time it is asked."""
         self._dialects.pop(url, None)
+        self._codecs.pop(url, None)
         self._taken = {pair for pair in self._taken if pair[0] != url}
+        self._voices = {pair: voice for pair, voice in self._voices.items() if pair[0] != url}
 
     def slow(self, url: str) -> bool:
         """Whether the server at a URL was alive, and took longer than thought to say so."""
@@ -128,6 +165,8 @@ class FreshLink:
         self.news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done with the server's first word, or with the link's end."""
         self._kept_bytes = 0
+        self.born = asyncio.get_running_loop().time()
+        """Its session's time is counted from here."""
         self.waited = False
         """Whether the first word was waited for, be it in vain."""
         self.end: tuple[int, str] | None = None

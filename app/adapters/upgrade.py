@@ -3,6 +3,8 @@
 A peer that offers some is answered without them, which RFC 6455 (sections 9.1 and 4.2.2) lets a server do at will.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
@@ -28,9 +30,12 @@ class Upgrade(msgspec.Struct, frozen=True):
         self.core.send_response(self.answer)
         return self.core
 
-    def refuse(self, status: int, text: str) -> bytes:
+    def refuse(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> bytes:
         """The answer of a house that does not want this upgrade, whatever the protocol says."""
-        return self.core.reject(status, text).serialize()
+        answer = self.core.reject(status, text)
+        for name, value in (headers or {}).items():
+            answer.headers[name] = value
+        return answer.serialize()
 
 
 def read_upgrade(head: bytes, *, max_size: int) -> Upgrade:

@@ -1,6 +1,7 @@
 """The model stand-in: a server of the realtime protocol that follows a script. For tests, rehearsals and a trial without a key.
 
-Doors: `/v1/realtime?model=` and `/openai/realtime?deployment=` (WebSocket), where it behaves as the real servers do; and
+Doors: `/v1/realtime?model=`, and as at Azure `/openai/v1/realtime?model=` and `/openai/realtime?api-version=&deployment=`
+(WebSocket), where it behaves as the real servers do; and
 `/control` (WebSocket, from this machine only), which is told who will call and by which script. A control message is JSON:
 
     {"number": "+14155550133", "script": {...}, "today": "2026-12-01", "faults": {...}}    -> {"ok": true}
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from http import HTTPStatus
 from secrets import compare_digest
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -35,14 +36,15 @@ from app.sim.model_faults import Faults
 from app.sim.model_mind import Rehearsal
 from app.sim.model_response import Manner
 from app.sim.model_session import Session
-from app.sim.model_shapes import SHAPES
+from app.sim.model_shapes import SHAPES, Audio, Dialect, speaking
 from app.sim.model_sound import Repertoire, Voices
-from app.sim.model_talk import error_event
+from app.sim.model_talk import Closing, error_event
 from app.sim.script import Script, load, parse, shipped
 
 log = structlog.get_logger()
 
-PATHS = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime")
+AZURE_PREVIEW = "/openai/realtime"
+PATHS = ("/v1/realtime", "/openai/v1/realtime", AZURE_PREVIEW)
 CONTROL = "/control"
 LARGEST_MESSAGE = 16 * 1024 * 1024
 KEPT_SESSIONS = 200
@@ -63,17 +65,18 @@ class ModelServer:
     """`scripts` (default: the shipped ones) are there for their own callers and, line by line, for callers nobody announced.
 
     hearing: understands callers nobody announced by phrases instead (listening.toml); it is closed with the server.
+    audio: the codecs that it has; the others it refuses.
     first_audio_ms, pace, delta_ms, ragged, transcription_ms: see Manner. api_key: what a client must present; None: anything.
     today: the business's day. faults: for all sessions but those of a call that has its own; may be set at any time.
     """
 
     def __init__(
-        self, *, dialect: Literal["ga", "flat"] = "ga", scripts: Sequence[Script] | None = None,
+        self, *, dialect: Dialect = "ga", audio: Audio = "any", scripts: Sequence[Script] | None = None,
         today: Callable[[], date] = date.today, first_audio_ms: int = 200, pace: float = 5.0, delta_ms: int = 200,
         ragged: bool = False, transcription_ms: int = 100, api_key: str | None = None, faults: Faults | None = None,
         voices: Voices = rehearsal_voices, hearing: Hearing | None = None,
     ) -> None:  # fmt: skip
-        self.shape = SHAPES[dialect]
+        self.shape = speaking(SHAPES[dialect], audio)
         self.scripts = [load(path) for path in shipped().values()] if scripts is None else list(scripts)
         self.today = today
         self.manner = Manner(
@@ -167,7 +170,13 @@ class ModelServer:
             return None if near else connection.respond(HTTPStatus.FORBIDDEN, "only from this machine\n")
         if path not in PATHS:
             return connection.respond(HTTPStatus.NOT_FOUND, f"no such door; the stand-in has {', '.join(PATHS)}\n")
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.headers.get("api-key", "")
+        if path == AZURE_PREVIEW and "api-version" not in parse_qs(urlsplit(request.path).query):
+            return connection.respond(HTTPStatus.NOT_FOUND, '{"error":{"code":"404","message":"Resource not found"}}')
+        if self.faults.refuse_status:
+            return connection.respond(HTTPStatus(self.faults.refuse_status), "the stand-in was told to refuse\n")
+        azure = path.startswith("/openai/")  # there a key is no bearer token
+        header = request.headers.get("api-key" if azure else "Authorization", "")
+        given = header if azure else header.removeprefix("Bearer ")
         wrong = self.api_key is not None and not compare_digest(given.encode(), self.api_key.encode())
         if wrong or self.faults.refuse_key:
             refused = Refused("invalid_api_key", "Incorrect API key provided.")
@@ -196,14 +205,15 @@ class ModelServer:
 
     async def _session(self, connection: ServerConnection, model: str) -> None:
         """Run one session until either end closes."""
-        outbox: asyncio.Queue[bytes | Refused | None] = asyncio.Queue()
+        outbox: asyncio.Queue[bytes | Closing | None] = asyncio.Queue()
         session = Session(self, model, outbox)
         self._keep(session)
         writer = asyncio.create_task(_write(connection, outbox))
         session.open()
         try:
-            while True:
+            while not session.deaf.is_set():
                 session.receive(await connection.recv(decode=False))
+            await connection.wait_closed()
         finally:
             self.live.discard(session)
             session.close()
@@ -260,15 +270,15 @@ async def _turn_away(connection: ServerConnection, refused: Refused) -> None:
     await connection.close(4000, f"invalid_request_error.{refused.code}")
 
 
-async def _write(connection: ServerConnection, outbox: "asyncio.Queue[bytes | Refused | None]") -> None:
+async def _write(connection: ServerConnection, outbox: "asyncio.Queue[bytes | Closing | None]") -> None:
     """Send what a session has to say, in order; its last word closes or tears the connection."""
     with contextlib.suppress(ConnectionClosed):
         while True:
             match await outbox.get():
                 case None:
                     connection.transport.abort()
-                case Refused() as last:
-                    await connection.close(1001, last.message)
+                case Closing(code=code, reason=reason):
+                    await connection.close(code, reason)
                 case event:
                     await connection.send(event, text=True)
 

@@ -67,6 +67,18 @@ def between(low: float, high: float = float("inf"), *, whole: bool = False) -> C
     return check
 
 
+def one_number(*values: int) -> Check:
+    """One of these numbers."""
+
+    def check(value: Any, place: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_type(place, "an integer", value)
+        if value not in values:
+            raise wrong_value(place, " or ".join(str(known) for known in values), value)
+
+    return check
+
+
 def one_of(*values: str) -> Check:
     """One of these strings."""
 

@@ -16,6 +16,7 @@ from app.sim.model_checks import (
     by_key,
     keys,
     list_of,
+    one_number,
     one_of,
     optional,
     text,
@@ -132,6 +133,34 @@ CHOICE = text_or(by_key("type", {
     "mcp": keys({"type": text, "server_label": text, "name": text}, "server_label"),
 }), "auto", "none", "required")  # fmt: skip
 REASONING = keys({"effort": one_of("minimal", "low", "medium", "high", "xhigh")})
+HYBRID_VOICES = ("ara", "eve", "leo", "rex", "sal")
+"""Of the real one's, those that are always there; by any case."""
+
+
+def check_hybrid_voice(value: Any, place: str) -> None:
+    """A voice of the hybrid's."""
+    text(value, place)
+    one_of(*HYBRID_VOICES)(value.lower(), place)
+
+
+HYBRID_DETECTION = optional(keys({
+    "type": one_of("server_vad"), "threshold": between(0.1, 0.9), "prefix_padding_ms": between(0, 10_000, whole=True),
+    "silence_duration_ms": between(0, 10_000, whole=True), "idle_timeout_ms": optional(between(5000, 30000, whole=True)),
+}, "type"))  # fmt: skip
+HYBRID_DETECTION_DEFAULTS: Mapping[str, dict[str, Any]] = {
+    "server_vad": {"type": "server_vad", "threshold": 0.85, "prefix_padding_ms": 333, "silence_duration_ms": 500},
+}  # fmt: skip
+HYBRID_FORMAT = by_key("type", {
+    # the real one has rates from 8000 to 48000; nobody here speaks others
+    "audio/pcm": _format("audio/pcm", rate=one_number(16000, 24000)), "audio/pcmu": _format("audio/pcmu"),
+    "audio/pcma": _format("audio/pcma"),
+})  # fmt: skip
+HYBRID_AUDIO = keys({
+    "input": keys({"format": HYBRID_FORMAT, "transcription": optional(keys({
+        "model": one_of("grok-transcribe"), "language_hint": text, "keyterms": list_of(text),
+    }))}),
+    "output": keys({"format": HYBRID_FORMAT, "speed": between(0.7, 1.5)}),
+})  # fmt: skip
 PROMPT = optional(keys({"id": text, "version": text, "variables": anything}, "id"))
 TRUNCATION = text_or(keys({"type": one_of("retention_ratio"), "retention_ratio": between(0, 1), "token_limits": anything},
                            "type", "retention_ratio"), "auto", "disabled")  # fmt: skip

@@ -14,8 +14,9 @@ import msgspec
 from app.sim.model_checks import Refused, missing, text, unknown, wrong_type
 from app.sim.model_conversation import base64_audio
 from app.sim.model_keys import REASONING_MODEL
+from app.sim.model_past import Call
 from app.sim.model_sound import BYTES_PER_MS, heard
-from app.sim.model_talk import Host, Talk
+from app.sim.model_talk import Closing, Host, Talk
 
 LARGEST_APPEND = 15 * 1024 * 1024
 # What an event may have besides `type` and `event_id`
@@ -34,7 +35,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 class Session(Talk):
     """A session; `received` has every client event in order (audio only counted), `log` what the stand-in made of them."""
 
-    def __init__(self, host: Host, model: str, outbox: "asyncio.Queue[bytes | Refused | None]") -> None:
+    def __init__(self, host: Host, model: str, outbox: "asyncio.Queue[bytes | Closing | None]") -> None:
         super().__init__(host, model, outbox)
         self.received: list[Any] = []
         self._configured = False
@@ -61,11 +62,11 @@ class Session(Talk):
             )
         kind = event.get("type") if isinstance(event, dict) else None
         event_id = event.get("event_id") if isinstance(event, dict) else None
-        door = self._doors.get(kind) if isinstance(kind, str) else None
+        door = self._doors.get(kind) if isinstance(kind, str) and kind not in self.shape.lacks else None
         if kind != "input_audio_buffer.append":
             self.received.append(event)
         if door is None:
-            known = ", ".join(f"'{name}'" for name in self._doors)
+            known = ", ".join(f"'{name}'" for name in self._doors if name not in self.shape.lacks)
             why = f"Invalid value: {kind!r}. Supported values are: {known}." if kind else "The event has no type."
             return self.refuse(Refused("invalid_event", why, "type"), event_id)
         try:
@@ -132,7 +133,7 @@ class Session(Talk):
             self.received.append({"type": "input_audio_buffer.append", "events": 0, "bytes": 0})
         self.received[-1]["events"] += 1
         self.received[-1]["bytes"] += len(audio)
-        if not self.counted:
+        if not (self.counted or self.mind.past.continues):
             self.counted = True
             self.rehearsal.heard_sessions += 1
         self.ears.append(audio)
@@ -144,6 +145,10 @@ class Session(Talk):
     def _item_create(self, event: dict[str, Any]) -> None:
         item = self.conversation.create(event)
         match item.data:
+            case {"type": "function_call", "call_id": call_id, "name": name}:
+                self.mind.past.told.append(Call(call_id, name))
+            case {"type": "message", "role": "assistant"}:
+                self.mind.past.line(item.transcript, agent=True)
             case {"type": "function_call_output", "call_id": call_id, "output": output}:
                 self.mind.take_answer(call_id, output)
             case {"type": "message", "role": "user" | "system"} if item.audio:

@@ -1,8 +1,9 @@
-"""The two shapes of the realtime protocol that the model stand-in speaks, as tables: "ga" (nested) and "flat" (the old beta).
+"""The shapes of the realtime protocol that the model stand-in speaks: "ga" (nested), "flat" (the old beta), "hybrid" (xAI).
 
 A `Shape` says which keys a client may send, what the server echoes by default, where each setting lies in it, and how the
 events and content parts are called. Everything else in the stand-in speaks GA words and is translated here.
-Source: the defaults are those of the API's documented `session.created` examples.
+Source: the defaults are those of the API's documented `session.created` examples; of the hybrid, what its documentation lists, and
+what is not in there is refused.
 """
 
 import copy
@@ -11,13 +12,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.sim.model_checks import Check, between, boolean, keys, list_of, one_of, optional, text
+from app.errors import SetupError
+from app.sim.model_checks import Check, anything, between, boolean, keys, list_of, one_of, optional, text, wrong_value
 from app.sim.model_keys import (
     DETECTION,
     DETECTION_DEFAULTS,
     FLAT_FORMAT,
     FORMAT,
     GA_AUDIO,
+    HYBRID_AUDIO,
+    HYBRID_DETECTION,
+    HYBRID_DETECTION_DEFAULTS,
     NOISE,
     PER_RESPONSE,
     PROMPT,
@@ -29,15 +34,25 @@ from app.sim.model_keys import (
     TRANSCRIBERS,
     TRUNCATION,
     VOICE,
+    check_hybrid_voice,
+    check_tool,
     modalities,
     session_type,
 )  # fmt: skip
 
-Dialect = Literal["ga", "flat"]
+Dialect = Literal["ga", "flat", "hybrid"]
+Audio = Literal["any", "pcmu", "pcm16", "pcm16_16k"]
+"""The codecs that a stand-in has: all; g711 u-law alone; PCM16 at 24 kHz alone, or with 16 kHz on the way in."""
+FORMS: Mapping[Audio, tuple[str, str]] = {
+    "pcmu": ("pcmu", "pcmu"),
+    "pcm16": ("pcm", "pcm"),
+    "pcm16_16k": ("pcm16k", "pcm"),
+}
+"""... by the name of the form that comes in and of the one that goes out."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session's configuration means, whichever shape it came in. Formats: "pcmu", "pcma" or "pcm"."""
+    """What a session's configuration means, whichever shape it came in. Formats: "pcmu", "pcma", "pcm" or "pcm16k"."""
 
     instructions: str
     modality: Literal["audio", "text"]
@@ -68,6 +83,14 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     events: Mapping[str, str | None]
     parts: Mapping[str, str]
     formats: Callable[[Any], str]
+    detections: Mapping[str, dict[str, Any]] = msgspec.field(default_factory=lambda: DETECTION_DEFAULTS)
+    """What turn detection of each type is, where the client does not say."""
+    implied: Mapping[str, Any] = {}
+    """What turn detection does without there being a key for it."""
+    lacks: frozenset[str] = frozenset()
+    """Client events that it does not know."""
+    bare_pcm: str = "pcm"
+    """What PCM without a rate is on the way in."""
 
     def created(self, model: str, session_id: str, expires_at: int) -> dict[str, Any]:
         """The whole configuration as the server begins with it."""
@@ -86,14 +109,15 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
     def settings(self, config: Mapping[str, Any]) -> Settings:
         """What a whole configuration means."""
-        modalities, limit = self.get(config, "modalities"), self.get(config, "max_tokens")
+        modalities, limit = self.get(config, "modalities") or ["audio"], self.get(config, "max_tokens")
+        detection, comes = self.get(config, "turn_detection"), self.formats(self.get(config, "input_format"))
         return Settings(
             instructions=self.get(config, "instructions") or "",
             modality="audio" if "audio" in modalities else "text",
-            input_format=self.formats(self.get(config, "input_format")),
+            input_format=self.bare_pcm if comes == "pcm" else comes,
             output_format=self.formats(self.get(config, "output_format")),
             transcription=self.get(config, "transcription"),
-            turn_detection=self.get(config, "turn_detection"),
+            turn_detection=detection and {**self.implied, **detection},
             voice=self.get(config, "voice"),
             speed=self.get(config, "speed") or 1,
             tools=self.get(config, "tools") or [],
@@ -106,7 +130,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         after = merge(config, change, ("audio", "input", "output"))
         detection = self.get(after, "turn_detection")
         if detection is not None:
-            self._put(after, "turn_detection", DETECTION_DEFAULTS[detection["type"]] | detection)
+            self._put(after, "turn_detection", self.detections[detection["type"]] | detection)
         return after
 
     def for_response(self, config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,6 +159,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         if self.dialect == "ga":
             output = {"format": self.get(config, "output_format"), "voice": settings.voice}
             return {"output_modalities": [settings.modality], "audio": {"output": output}, "max_output_tokens": limit}
+        if self.dialect == "hybrid":
+            return {"audio": {"output": {"format": self.get(config, "output_format")}}, "voice": settings.voice}
         return {
             "modalities": self.get(config, "modalities"),
             "voice": settings.voice,
@@ -157,6 +183,11 @@ def merge(before: Mapping[str, Any], change: Mapping[str, Any], deep: tuple[str,
         both = key in deep and isinstance(value, Mapping) and isinstance(before.get(key), Mapping)
         after[key] = merge(before[key], value, deep) if both else copy.deepcopy(value)
     return after
+
+
+def _nested_form(value: Mapping[str, Any]) -> str:
+    kind = str(value["type"].removeprefix("audio/"))
+    return "pcm16k" if kind == "pcm" and value.get("rate") == 16000 else kind
 
 
 _SERVER_VAD = DETECTION_DEFAULTS["server_vad"]
@@ -192,7 +223,7 @@ GA = Shape(
     },
     events={},
     parts={},
-    formats=lambda value: value["type"].removeprefix("audio/"),
+    formats=_nested_form,
 )  # fmt: skip
 
 FLAT = Shape(
@@ -231,4 +262,53 @@ FLAT = Shape(
     formats=lambda value: {"pcm16": "pcm", "g711_ulaw": "pcmu", "g711_alaw": "pcma"}[value],
 )  # fmt: skip
 
-SHAPES: Mapping[Dialect, Shape] = {"ga": GA, "flat": FLAT}
+HYBRID = Shape(
+    dialect="hybrid",
+    session=keys({
+        "model": text, "instructions": text, "voice": check_hybrid_voice, "turn_detection": HYBRID_DETECTION,
+        "audio": HYBRID_AUDIO, "tools": list_of(check_tool), "resumption": keys({"enabled": boolean}),
+        "replace": anything, "reasoning": keys({"effort": one_of("high", "none")}),
+    }),
+    response=keys({"instructions": text}),
+    defaults={
+        "object": "realtime.session", "instructions": "", "voice": "ara", "tools": [], "turn_detection": None,
+        "audio": {"input": {"format": {"type": "audio/pcm", "rate": 24000}},
+                  "output": {"format": {"type": "audio/pcm", "rate": 24000}}},
+    },
+    paths={
+        "instructions": ("instructions",), "modalities": ("output_modalities",), "tools": ("tools",),
+        "tool_choice": ("tool_choice",), "max_tokens": ("max_output_tokens",),
+        "input_format": ("audio", "input", "format"), "output_format": ("audio", "output", "format"),
+        "transcription": ("audio", "input", "transcription"), "turn_detection": ("turn_detection",),
+        "voice": ("voice",), "speed": ("audio", "output", "speed"),
+    },
+    events={"conversation.item.input_audio_transcription.delta": None},
+    parts={},
+    formats=_nested_form,
+    detections=HYBRID_DETECTION_DEFAULTS,
+    implied={"create_response": True},
+    lacks=frozenset({"conversation.item.truncate", "conversation.item.delete", "conversation.item.retrieve"}),
+)  # fmt: skip
+
+SHAPES: Mapping[Dialect, Shape] = {"ga": GA, "flat": FLAT, "hybrid": HYBRID}
+
+
+def speaking(shape: Shape, audio: Audio) -> Shape:
+    """A shape that has these codecs alone, and refuses the others. Raises SetupError for what the real server has not."""
+    if audio == "any":
+        return shape
+    if audio == "pcm16_16k" and shape.dialect == "ga":
+        raise SetupError("expected pcm16 for the ga dialect, whose PCM is at 24 kHz both ways; got pcm16_16k")
+    comes, goes = FORMS[audio]
+    bare = comes if shape.dialect == "flat" and comes != "pcmu" else "pcm"
+
+    def session(change: Any, place: str) -> None:
+        shape.session(change, place)
+        for name, wanted in (("input_format", comes), ("output_format", goes)):
+            value = shape.get(change, name)
+            form = value and shape.formats(value)
+            if form and (bare if form == "pcm" and name == "input_format" else form) != wanted:
+                at = ".".join((place, *shape.paths[name], *(("type",) if isinstance(value, dict) else ())))
+                raise wrong_value(at, f"what this server speaks ({audio})", value)
+
+    return msgspec.structs.replace(shape, session=session, bare_pcm=bare)

@@ -1,15 +1,19 @@
-"""Sound in the model stand-in: it thinks in g711 u-law, and speaks and hears PCM16 24 kHz only where a client asks for it.
+"""Sound in the model stand-in: it thinks in g711 u-law, and speaks and hears PCM16 only where a client asks for it.
 
-The conversion is the simplest that is fit to be heard: three samples for one, on a straight line. A client that sends PCM
-in which every third sample is one of the u-law original is understood; anything else is gibberish, as u-law taken for PCM is. A-law
-is taken in configurations, but nobody here speaks it: it is passed as u-law.
+The conversion is the simplest that is fit to be heard: three samples for one (at 24 kHz), on a straight line. A client that sends
+PCM in which every third sample (every second at 16 kHz) is one of the u-law original is understood; anything else is gibberish,
+as u-law taken for PCM is. A-law is taken in configurations, but nobody here speaks it: it is passed as u-law.
 """
 
 from array import array
 from functools import lru_cache
 from typing import Protocol
 
-BYTES_PER_MS = {"pcmu": 8, "pcma": 8, "pcm": 48}
+BYTES_PER_MS = {"pcmu": 8, "pcma": 8, "pcm": 48, "pcm16k": 32}
+"""By form: "pcm" is PCM16 at 24 kHz."""
+_EVERY = {"pcm": 3, "pcm16k": 2}
+"""Of so many samples, one is there at 8 kHz."""
+_ONE_ZERO = bytes(0xFF if code == 0x7F else code for code in range(256))
 
 
 def _linear(code: int) -> int:
@@ -55,11 +59,17 @@ def spoken(u_law: bytes, form: str) -> bytes:
 
 
 def heard(audio: bytes, form: str) -> bytes:
-    """What a client sent, as u-law. Of PCM, whole groups of three samples (6 bytes) are taken."""
-    if form != "pcm":
+    """What a client sent, as u-law. Of PCM, whole groups of three samples (6 bytes; at 16 kHz two, 4 bytes) are taken."""
+    if form not in _EVERY:
         return audio
-    numbers = array("H", audio[: len(audio) // 6 * 6])
-    return bytes(map(_codes().__getitem__, numbers[::3]))
+    every = _EVERY[form]
+    numbers = array("H", audio[: len(audio) // (2 * every) * 2 * every])
+    return bytes(map(_codes().__getitem__, numbers[::every]))
+
+
+def from_pcm(u_law: bytes) -> bytes:
+    """How u-law comes out of PCM: its two zeros (0x7F and 0xFF) are one there."""
+    return u_law.translate(_ONE_ZERO)
 
 
 class Voices(Protocol):

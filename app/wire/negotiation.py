@@ -2,31 +2,51 @@
 
     connected --session.created--> session.update in the dialect it shows --session.updated--> ready
                                         | refused for its shape: once more, in the other dialect
+                                        | refused for the voice: once more, in the engine's own
+                                        | refused for g711: once more, with PCM16 at 24 kHz
                                         | refused for anything else: over (a model with defaults must not take a call)
 
 Nothing is said before `session.updated`: the model would speak with its own prompt, voice and format. A server whose first word
 is not `session.created` is configured at its first word, whichever that is. Source: openai-realtime facts, 1.6 and 1.7.
 """
 
+from typing import Any
+
 import msgspec
 
 from app.core import events as ev
+from app.engines import Codec, DialectName, Engine
 from app.errors import ModelRefused
 from app.wire import realtime
-from app.wire.dialects import DIALECTS, Dialect, DialectName, SessionPlan, detect, other
+from app.wire.dialects import DIALECTS, NESTED, ON_TOP, Dialect, SessionPlan, detect, other
 
 SHAPE_CODES = frozenset({"missing_required_parameter", "unknown_parameter", "invalid_type", "invalid_value"})
+VALUE_CODES = frozenset({"invalid_value", "invalid_parameter"})
 
 
 class Negotiation:
     """One session's configuration. Feed it each message until `ready`; send what it answers."""
 
-    def __init__(self, plan: SessionPlan, forced: DialectName | None = None) -> None:
-        """forced: the operator's word for a server's dialect; then nothing is detected and nothing retried."""
+    def __init__(
+        self,
+        plan: SessionPlan,
+        forced: DialectName | None = None,
+        *,
+        engine: Engine | None = None,
+        presumed: bool = False,
+    ) -> None:
+        """forced: the operator's word for a server's dialect; then no other is detected or tried.
+
+        engine: what to fall back to; None: nothing. presumed: more was sent behind the configuration, so that nothing of it
+        may be asked otherwise.
+        """
         self.plan = plan
+        """As it was asked for last; once `ready`, as it is in force."""
         self.forced = forced
-        self.dialect: Dialect = DIALECTS[forced or "ga"]
+        self.dialect: Dialect = DIALECTS[forced or (engine and engine.dialect) or "ga"]
         self.ready = False
+        self._engine = None if presumed else engine
+        self._shape_tried = presumed
         self._sent = 0
 
     def receive(self, message: realtime.Message | None) -> list[bytes]:
@@ -36,7 +56,12 @@ class Negotiation:
                 self.dialect = (None if self.forced else detect(session)) or self.dialect
                 return [self._configure()]
             case realtime.SessionUpdated(session=session) if self._sent:
-                self._check_formats(session)
+                codec = self._other_codec(session)
+                if codec and self._to_pcm():
+                    return [self._configure()]
+                if codec:
+                    wanted = f"{self.plan.hears} from us and {self.plan.speaks} from it"
+                    raise ModelRefused(f"expected speech as {wanted}, the model's server has {codec!r}")
                 self.ready = True
             case ev.ModelComplained():
                 return self._refused(message)
@@ -51,33 +76,62 @@ class Negotiation:
         return realtime.update_session(self.dialect.session(self.plan), f"configure-{self._sent}")
 
     def _refused(self, error: ev.ModelComplained) -> list[bytes]:
-        ours = error.event_id in ("", f"configure-{self._sent}") and self._sent > 0
-        shape = error.code in SHAPE_CODES and (error.param in self.dialect.refuses or not error.param)
-        if ours and shape and self._sent == 1 and not self.forced:
-            self.dialect = other(self.dialect)
+        if error.event_id in ("", f"configure-{self._sent}") and self._sent > 0 and self._asks_otherwise(error):
             return [self._configure()]
         raise ModelRefused(
             f"the model's server refused the session ({error.code or error.type or 'no code'}"
             f"{', ' + error.param if error.param else ''}): {error.message}"
         )
 
-    def _check_formats(self, session: dict[str, object]) -> None:
-        """A server that took the configuration but not the codec would send the caller noise."""
+    def _asks_otherwise(self, error: ev.ModelComplained) -> bool:
+        """Whether there is something else to ask for, given what was refused: once for each thing."""
+        if error.code in VALUE_CODES and error.param == self.dialect.voice:
+            return self._to_own_voice()
+        if error.code in VALUE_CODES and error.param.startswith(self.dialect.formats):
+            return self._to_pcm()
+        shape = error.code in SHAPE_CODES and (error.param in self.dialect.refuses or not error.param)
+        if not shape or self.forced or self._shape_tried:
+            return False
+        self._shape_tried = True
+        self.dialect = other(self.dialect, error.param)
+        return True
+
+    def _to_own_voice(self) -> bool:
+        """The engine does not have the mode's voice."""
+        if self._engine is None or self.plan.voice == self._engine.voice:
+            return False
+        self.plan = msgspec.structs.replace(self.plan, voice=self._engine.voice)
+        return True
+
+    def _to_pcm(self) -> bool:
+        """The server does not have g711."""
+        if (
+            self._engine is None
+            or not self._engine.any_codec
+            or (self.plan.hears, self.plan.speaks) != ("pcmu", "pcmu")
+        ):
+            return False
+        self.plan = msgspec.structs.replace(self.plan, hears="pcm16_24k", speaks="pcm16_24k")
+        return True
+
+    def _other_codec(self, session: dict[str, Any]) -> str:
+        """The codec of a configuration in force that is not ours, if there is one: the caller would hear noise."""
         try:
             formats = msgspec.convert(session, _Formats)
         except msgspec.ValidationError:
-            return  # an echo of its own kind proves nothing either way
-        ends = (formats.audio.input.format.type, formats.audio.output.format.type)
-        kinds = (formats.output_audio_format, formats.input_audio_format, *ends)
-        wrong = [kind for kind in kinds if kind and kind not in ("g711_ulaw", "audio/pcmu")]
-        if wrong:
-            raise ModelRefused(
-                f"expected speech as g711 u-law (audio/pcmu) both ways, the model's server has {wrong[0]!r}"
-            )
+            return ""  # an echo of its own kind proves nothing either way
+        for codec, nested, on_top in (
+            (self.plan.speaks, formats.audio.output.format, formats.output_audio_format),
+            (self.plan.hears, formats.audio.input.format, formats.input_audio_format),
+        ):
+            if wrong := _unlike(codec, nested, on_top):
+                return wrong
+        return ""
 
 
 class _Format(msgspec.Struct):
     type: str = ""
+    rate: int | None = None
 
 
 class _End(msgspec.Struct):
@@ -93,3 +147,14 @@ class _Formats(msgspec.Struct):
     input_audio_format: str = ""
     output_audio_format: str = ""
     audio: _Audio = msgspec.field(default_factory=_Audio)
+
+
+def _unlike(codec: Codec, nested: _Format, on_top: str) -> str:
+    """What an echo has instead of a codec; empty if it has it, or does not say."""
+    if on_top and on_top not in (ON_TOP[codec], NESTED[codec]["type"]):
+        return on_top
+    if nested.type and nested.type not in (ON_TOP[codec], NESTED[codec]["type"]):
+        return nested.type
+    if nested.rate and codec != "pcmu" and nested.rate != NESTED[codec]["rate"]:
+        return f"{nested.type} at {nested.rate}"
+    return ""

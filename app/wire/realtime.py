@@ -68,6 +68,7 @@ class _Event(msgspec.Struct):
     response: dict[str, Any] | None = None
     session: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+    usage: Any = None
 
 
 BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -166,7 +167,9 @@ def _transcription_failed(message: _Event) -> ev.Event:
 
 
 def _said(message: _Event) -> ev.Event:
-    return ev.AgentSaid(message.response_id, message.item_id, message.delta or "")
+    return ev.AgentSaid(
+        message.response_id, message.item_id, message.delta or "", ends_ms=int(message.audio_end_ms or 0)
+    )
 
 
 def _said_all(message: _Event) -> ev.Event:
@@ -180,7 +183,7 @@ _READERS: dict[str, Callable[[_Event], Message | None]] = {
     "input_audio_buffer.speech_stopped": lambda m: ev.CallerStopped(m.item_id, int(m.audio_end_ms or 0)),
     "input_audio_buffer.committed": lambda m: ev.CallerTurnTaken(m.item_id),
     "conversation.item.input_audio_transcription.completed": lambda m: ev.CallerTranscribed(
-        m.item_id, m.transcript or ""
+        m.item_id, m.transcript or "", usage=m.usage if isinstance(m.usage, dict) else None
     ),
     "conversation.item.input_audio_transcription.failed": _transcription_failed,
     "response.created": _response_started,
@@ -224,17 +227,30 @@ def update_session(session: dict[str, Any], event_id: str) -> bytes:
     return msgspec.json.encode({"type": "session.update", "event_id": event_id, "session": session})
 
 
-def add_text(role: str, text: str, dialect: Dialect) -> bytes:
-    """A line of talk that was not spoken here: the user's, the system's, or the assistant's from earlier in the call."""
+def add_text(role: str, text: str, dialect: Dialect, *, behind: str = "") -> bytes:
+    """A line of talk that was not spoken here: the user's, the system's, or the assistant's from earlier in the call.
+
+    behind: the item that it follows; empty: the newest.
+    """
     kind = dialect.agent_text if role == "assistant" else "input_text"
     item = {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
-    return msgspec.json.encode({"type": "conversation.item.create", "item": item})
+    place = {"previous_item_id": behind} if behind else {}
+    return msgspec.json.encode({"type": "conversation.item.create", **place, "item": item})
 
 
 def answer_tool(call_id: str, output: str) -> bytes:
     """A tool's output. The model says nothing of it until a response is asked for."""
     item = {"type": "function_call_output", "call_id": call_id, "output": output}
     return msgspec.json.encode({"type": "conversation.item.create", "item": item})
+
+
+def replay(line: do.Said | do.Called, dialect: Dialect) -> list[bytes]:
+    """A line of the talk for a session that was not there; a tool call with its output, if that is known."""
+    if isinstance(line, do.Said):
+        return [add_text(line.role, line.text, dialect)]
+    item = {"type": "function_call", "call_id": line.call_id, "name": line.name, "arguments": line.arguments}
+    call = msgspec.json.encode({"type": "conversation.item.create", "item": item})
+    return [call] if line.output is None else [call, answer_tool(line.call_id, line.output)]
 
 
 def create_response(event_id: str, instructions: str = "") -> bytes:

@@ -56,6 +56,16 @@ FLAT_CREATED: dict[str, Any] = {
     "voice": "marin",
     "include": None,
 }
+HYBRID_CREATED: dict[str, Any] = {
+    "object": "realtime.session",
+    "id": "sess_1",
+    "model": "grok-voice-latest",
+    "instructions": "",
+    "voice": "ara",
+    "tools": [],
+    "turn_detection": None,
+    "audio": {"input": {"format": PCM}, "output": {"format": PCM}},
+}
 TINY_CREATED: dict[str, Any] = {"id": "sess_1", "object": "realtime.session", "model": "local"}
 
 TOOL: dict[str, Any] = {

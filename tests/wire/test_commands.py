@@ -61,7 +61,11 @@ def test_every_command_has_exactly_the_documented_keys(command: bytes, message: 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 @pytest.mark.parametrize("role", ["user", "system", "assistant"])
 def test_a_line_of_talk_is_typed_by_who_said_it_and_by_dialect(role: str, dialect: Dialect) -> None:
-    kind = {"ga": "output_text", "flat": "text"}[dialect.name] if role == "assistant" else "input_text"
+    kind = (
+        {"ga": "output_text", "flat": "text", "hybrid": "output_text"}[dialect.name]
+        if role == "assistant"
+        else "input_text"
+    )
     assert json.loads(realtime.add_text(role, "Hello.", dialect)) == {
         "type": "conversation.item.create",
         "item": {"type": "message", "role": role, "content": [{"type": kind, "text": "Hello."}]},

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.mode import Mode, SemanticVad, ServerVad, tool
-from app.wire.dialects import DIALECTS, FLAT, GA, SessionPlan, detect, other, reasons, turn_detection
-from tests.wire.samples import FLAT_CREATED, GA_CREATED, TINY_CREATED, TOOL, make_plan
+from app.wire.dialects import DIALECTS, FLAT, GA, HYBRID, SessionPlan, detect, other, reasons, turn_detection
+from tests.wire.samples import FLAT_CREATED, GA_CREATED, HYBRID_CREATED, TINY_CREATED, TOOL, make_plan
 
 SEMANTIC = {"type": "semantic_vad", "eagerness": "high", "create_response": True, "interrupt_response": True}
 BY_SILENCE = ServerVad(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500)
@@ -93,6 +94,42 @@ def test_the_flat_session_is_exactly_this() -> None:
         "tools": [TOOL],
         "tool_choice": "auto",
     }
+
+
+def test_the_hybrid_session_is_exactly_this() -> None:
+    plan = make_plan(transcription_model="grok-transcribe", turn_detection=BY_SILENCE)
+    assert HYBRID.session(plan) == {
+        "instructions": "Be brief.",
+        "voice": "marin",
+        "turn_detection": {key: value for key, value in SILENCE.items() if not key.endswith("_response")},
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcmu"},
+                "transcription": {"model": "grok-transcribe", "language_hint": "en"},
+            },
+            "output": {"format": {"type": "audio/pcmu"}},
+        },
+        "tools": [TOOL],
+    }
+    assert HYBRID.update([TOOL], None) == {"tools": [TOOL]}
+    assert HYBRID.update([], BY_SILENCE)["turn_detection"]["type"] == "server_vad"
+
+
+@pytest.mark.parametrize(
+    ("codec", "nested", "on_top"),
+    [
+        ("pcmu", {"type": "audio/pcmu"}, "g711_ulaw"),
+        ("pcm16_24k", {"type": "audio/pcm", "rate": 24000}, "pcm16"),
+        ("pcm16_16k", {"type": "audio/pcm", "rate": 16000}, "pcm16"),
+    ],
+)
+def test_each_way_has_its_codec(codec: Any, nested: dict[str, Any], on_top: str) -> None:
+    plan = msgspec.structs.replace(make_plan(), hears=codec, speaks="pcm16_24k")
+    for dialect in (GA, HYBRID):
+        audio = dialect.session(plan)["audio"]
+        assert (audio["input"]["format"], audio["output"]["format"]) == (nested, {"type": "audio/pcm", "rate": 24000})
+    flat = FLAT.session(plan)
+    assert (flat["input_audio_format"], flat["output_audio_format"]) == (on_top, "pcm16")
 
 
 @pytest.mark.parametrize(("name", "ready"), [("ga", READY_GA), ("flat", READY_FLAT)])
@@ -242,6 +279,10 @@ def test_a_flat_server_gets_the_nearest_voice_that_it_has() -> None:
         ({"type": "realtime"}, GA),
         ({"output_modalities": ["audio"]}, GA),
         ({"audio": {"output": {}}}, GA),
+        (HYBRID_CREATED, HYBRID),
+        ({"audio": {}, "voice": "eve"}, HYBRID),
+        ({"type": "realtime", "audio": {}, "turn_detection": {"type": "server_vad"}}, HYBRID),
+        ({"type": "realtime", "audio": {}, "voice": None, "turn_detection": None}, GA),
         (FLAT_CREATED, FLAT),
         ({"modalities": ["text"]}, FLAT),
         ({"input_audio_format": "pcm16"}, FLAT),
@@ -260,4 +301,10 @@ def test_a_server_s_first_word_shows_its_dialect(session: dict[str, Any], dialec
 def test_there_is_one_other_dialect_to_try() -> None:
     assert other(GA) is FLAT
     assert other(FLAT) is GA
-    assert {name: dialect.name for name, dialect in DIALECTS.items()} == {"ga": "ga", "flat": "flat"}
+    assert other(HYBRID) is GA
+    assert other(HYBRID, "session.audio") is FLAT, "nothing is nested there"
+    assert other(GA, "session.audio.output.voice") is HYBRID, "codecs are nested, and the voice is not"
+    assert other(GA, "session.audio.input.turn_detection") is HYBRID
+    assert {name: dialect.name for name, dialect in DIALECTS.items()} == {
+        name: name for name in ("ga", "flat", "hybrid")
+    }

@@ -3,14 +3,16 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.core import events as ev
+from app.engines import ENGINES, DialectName, Engine
 from app.errors import ModelRefused
 from app.wire import realtime
-from app.wire.dialects import FLAT, GA, Dialect, DialectName
+from app.wire.dialects import FLAT, GA, HYBRID, Dialect
 from app.wire.negotiation import Negotiation
-from tests.wire.samples import FLAT_CREATED, GA_CREATED, TINY_CREATED, make_plan
+from tests.wire.samples import FLAT_CREATED, GA_CREATED, HYBRID_CREATED, TINY_CREATED, make_plan
 
 OURS = "configure-1"
 GA_READY: dict[str, Any] = {"type": "realtime", "audio": {"output": {"format": {"type": "audio/pcmu"}}}}
@@ -20,8 +22,10 @@ FLAT_READY: dict[str, Any] = {"output_audio_format": "g711_ulaw", "modalities": 
 class Talk:
     """A server's side of a negotiation, message by message."""
 
-    def __init__(self, forced: DialectName | None = None) -> None:
-        self.negotiation = Negotiation(make_plan(), forced)
+    def __init__(
+        self, forced: DialectName | None = None, engine: Engine | None = None, *, presumed: bool = False
+    ) -> None:
+        self.negotiation = Negotiation(make_plan(), forced, engine=engine, presumed=presumed)
 
     def says(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         answer = self.negotiation.receive(realtime.parse(json.dumps({"type": kind, **fields})))
@@ -41,7 +45,13 @@ def configured(answer: list[dict[str, Any]], dialect: Dialect, attempt: int = 1)
 
 @pytest.mark.parametrize(
     ("created", "dialect", "updated"),
-    [(GA_CREATED, GA, GA_READY), (FLAT_CREATED, FLAT, FLAT_READY), (TINY_CREATED, GA, {}), ({}, GA, TINY_CREATED)],
+    [
+        (GA_CREATED, GA, GA_READY),
+        (FLAT_CREATED, FLAT, FLAT_READY),
+        (HYBRID_CREATED, HYBRID, {"audio": GA_READY["audio"], "voice": "eve"}),
+        (TINY_CREATED, GA, {}),
+        ({}, GA, TINY_CREATED),
+    ],
 )
 def test_a_server_is_configured_in_the_dialect_it_shows(
     created: dict[str, Any], dialect: Dialect, updated: dict[str, Any]
@@ -68,6 +78,10 @@ def test_a_server_is_configured_in_the_dialect_it_shows(
         (FLAT_CREATED, "unknown_parameter", "session.modalities", GA),
         (FLAT_CREATED, "unknown_parameter", "session.input_audio_format", GA),
         (FLAT_CREATED, "unknown_parameter", "session.turn_detection", GA),
+        (HYBRID_CREATED, "unknown_parameter", "session.voice", GA),
+        (HYBRID_CREATED, "missing_required_parameter", "session.type", GA),
+        (HYBRID_CREATED, "unknown_parameter", "session.audio", FLAT),
+        (TINY_CREATED, "unknown_parameter", "session.audio.output.voice", HYBRID),
     ],
 )
 def test_a_refused_shape_is_tried_once_in_the_other_dialect(
@@ -195,3 +209,91 @@ def test_talk_of_other_things_is_no_answer() -> None:
     assert negotiation.receive(None) == []
     assert negotiation.receive(ev.CallerSpoke("item_1")) == []
     assert not negotiation.ready
+
+
+# --- what else is asked for -------------------------------------------------------------------------------------------
+
+PLACES = {
+    GA: ("session.audio.output.voice", "session.audio.input.format.type"),
+    FLAT: ("session.voice", "session.input_audio_format"),
+    HYBRID: ("session.voice", "session.audio.output.format.type"),
+}
+CREATED = {GA: GA_CREATED, FLAT: FLAT_CREATED, HYBRID: HYBRID_CREATED}
+DIALECTS = pytest.mark.parametrize("dialect", [GA, FLAT, HYBRID], ids=lambda dialect: dialect.name)
+
+
+@DIALECTS
+@pytest.mark.parametrize("forced", [True, False])
+def test_a_voice_that_is_refused_is_the_engine_s_own_instead_and_that_once(dialect: Dialect, forced: bool) -> None:
+    talk = Talk(dialect.name if forced else None, ENGINES["xai"])
+    talk.says("session.created", session=CREATED[dialect])
+    (update,) = talk.complains("invalid_value", PLACES[dialect][0])
+    assert (talk.negotiation.plan.voice, talk.negotiation.dialect) == ("eve", dialect)
+    assert update["event_id"] == "configure-2"
+    assert "eve" in json.dumps(update)
+    with pytest.raises(ModelRefused, match="invalid_value"):
+        talk.complains("invalid_value", PLACES[dialect][0], event_id="configure-2")
+
+
+@DIALECTS
+def test_u_law_that_is_refused_is_pcm_instead_and_that_once(dialect: Dialect) -> None:
+    talk = Talk(engine=ENGINES["other"])
+    talk.says("session.created", session=CREATED[dialect])
+    (update,) = talk.complains("invalid_value", PLACES[dialect][1])
+    assert update["session"] == dialect.session(
+        msgspec.structs.replace(make_plan(), hears="pcm16_24k", speaks="pcm16_24k")
+    )
+    with pytest.raises(ModelRefused, match="invalid_value"):
+        talk.complains("invalid_value", PLACES[dialect][1], event_id="configure-2")
+
+
+def test_a_server_that_keeps_to_pcm_is_asked_for_pcm() -> None:
+    talk = Talk(engine=ENGINES["other"])
+    talk.says("session.created", session=GA_CREATED)
+    (update,) = talk.says("session.updated", session=GA_CREATED)
+    assert not talk.negotiation.ready
+    assert update["session"]["audio"]["output"]["format"] == {"type": "audio/pcm", "rate": 24000}
+    talk.says("session.updated", session=update["session"])
+    assert talk.negotiation.ready
+    assert (talk.negotiation.plan.hears, talk.negotiation.plan.speaks) == ("pcm16_24k", "pcm16_24k")
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_a_server_with_pcm_of_another_rate_is_refused(rate: int) -> None:
+    talk = Talk(engine=ENGINES["other"])
+    talk.says("session.created", session=GA_CREATED)
+    talk.says("session.updated", session=GA_CREATED)
+    with pytest.raises(ModelRefused, match=f"audio/pcm at {rate}"):
+        talk.says("session.updated", session={"audio": {"output": {"format": {"type": "audio/pcm", "rate": rate}}}})
+
+
+def test_an_engine_whose_codec_is_set_is_asked_for_no_other() -> None:
+    talk = Talk(engine=ENGINES["qwen"])
+    talk.says("session.created", session=GA_CREATED)
+    with pytest.raises(ModelRefused):
+        talk.complains("invalid_value", "session.audio.input.format.type")
+
+
+@pytest.mark.parametrize("param", ["session.type", "session.audio.output.voice", "session.audio.input.format"])
+def test_what_was_presumed_is_not_asked_otherwise_for_more_was_sent_behind_it(param: str) -> None:
+    talk = Talk(engine=ENGINES["other"], presumed=True)
+    talk.says("session.created", session=GA_CREATED)
+    with pytest.raises(ModelRefused):
+        talk.complains("invalid_value", param)
+
+
+def test_an_engine_that_does_not_say_is_spoken_to_in_its_own_dialect() -> None:
+    negotiation = Negotiation(make_plan(), engine=ENGINES["xai"])
+    (command,) = negotiation.first_frame_unknown()
+    assert json.loads(command)["session"] == HYBRID.session(make_plan())
+
+
+def test_voice_codec_and_shape_may_all_be_refused_in_one_session() -> None:
+    talk = Talk(engine=ENGINES["other"])
+    talk.says("session.created", session=TINY_CREATED)
+    talk.complains("unknown_parameter", "session.type")
+    talk.complains("invalid_value", "session.voice", event_id="configure-2")
+    (last,) = talk.complains("invalid_value", "session.output_audio_format", event_id="configure-3")
+    assert (last["session"]["voice"], last["session"]["output_audio_format"]) == ("alloy", "pcm16")
+    talk.says("session.updated", session=last["session"])
+    assert talk.negotiation.ready

@@ -141,7 +141,7 @@ def test_audio_that_is_no_base64_is_the_server_s_fault(delta: str) -> None:
                 "transcript": "Hello.",
                 "usage": {"type": "duration", "seconds": 2},
             },
-            ev.CallerTranscribed("item_1", "Hello."),
+            ev.CallerTranscribed("item_1", "Hello.", usage={"type": "duration", "seconds": 2}),
         ),
         (
             {
