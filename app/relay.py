@@ -7,34 +7,35 @@ and comes back as an event. No exception leaves a link's callback: a fault of ou
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal, Protocol
 
 import structlog
 
 from app import metrics
+from app.adapters.engine_session import EngineSession
 from app.adapters.journal import Journal
 from app.adapters.link import Link
-from app.adapters.model_link import ModelSession
 from app.clips import clip
 from app.core import effects as do
 from app.core import events as ev
 from app.core.machine import CallMachine
-from app.core.phases import OFFER_ID, Phase
+from app.core.phases import Phase
 from app.errors import LinkClogged, LinkClosed, PeerError
+from app.log import knows_call, of_call
 from app.mode import Mode
+from app.model_end import CallerSound, Reopen, tell
 from app.raw_events import debug_event
 from app.toolbox import Toolbox
+from app.trace_ids import enter
+from app.trace_tree import tool
 from app.wire import realtime, twilio
-from app.wire.audio import Framer, decoded_size, encoded
+from app.wire.audio import Framer, encoded
 from app.wire.realtime import AudioDelta
 from app.wire.twilio import Media
 
 log = structlog.get_logger()
 
-KEPT_MS = 10_000
-"""Caller audio that is kept while the model is not ready: the newest ten seconds."""
 DEAD_STREAM_SECONDS = 10.0
 ALIVE_SECONDS = 0.5
 SAMPLE = 64
@@ -48,7 +49,7 @@ Watcher = Callable[[ev.Event, Sequence[do.Effect]], None]
 class Household(Protocol):
     """Who the relay reports to: the switchboard's side of this call."""
 
-    def remember(self, effect: do.PutThrough | do.HangUp | do.Apologise | do.Resume) -> None:
+    def remember(self, effect: do.PutThrough | do.HangUp | do.Apologise | do.Resume | do.LeaveMessage) -> None:
         """What `/twilio/next` shall answer."""
         ...
 
@@ -79,7 +80,10 @@ class Relay:
         toolbox.report = self.apply
         self.house = house
         self.stream_sid = ""
-        self.model: ModelSession | None = None
+        self.model: EngineSession | None = None
+        self._append: Callable[[bytes], bytes] = realtime.append_audio
+        self._parse: Callable[[bytes], realtime.Message | None] = realtime.parse
+        """How this session is spoken to on the lane; settled when it is ready."""
         self.watcher: Watcher | None = None
         self.framer = Framer()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -88,8 +92,9 @@ class Relay:
         """Not the loop's clock: uvloop's stands still within a turn, and counts whole milliseconds."""
         self._carries_for = ""
         """The response whose last, ragged bytes the framer holds."""
-        self._kept: deque[bytes] = deque()
-        self._kept_bytes = 0
+        self.sound = CallerSound()
+        self.reopen: Reopen | None = None
+        """Who opens another session where this one is no good any more."""
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0
         """When `_timer` rings; never later than the machine's deadline."""
@@ -109,9 +114,10 @@ class Relay:
             message = twilio.parse(text)
             if type(message) is Media:  # not `match`, here and below: a class pattern takes 0.4 us
                 if self.machine.listening and self.model is not None:
-                    self.model.send(realtime.append_audio(message.payload))
-                else:
-                    self._keep(message.payload)
+                    self.sound.sent.append(message.payload)
+                    self.model.send(self._append(message.payload))
+                elif self.machine.phase is not Phase.OVER:
+                    self.sound.keep(message.payload)
             elif message is not None:
                 self._debug("carrier", text)
                 self.apply(message)
@@ -127,7 +133,7 @@ class Relay:
         """One message of the model's."""
         began = self.now()
         try:
-            message = realtime.parse(text)
+            message = self._parse(text)
             if type(message) is AudioDelta:
                 if self.machine.speaking(message.response_id):
                     self._speak(message, began)
@@ -165,37 +171,46 @@ class Relay:
         if began:
             self.apply(ev.AgentSpoke(audio.response_id, item))
 
-    def _keep(self, payload: bytes) -> None:
-        """Caller audio from before the model was ready, bounded to the newest ten seconds."""
-        if self.machine.phase is Phase.OVER:
-            return
-        self._kept.append(payload)
-        self._kept_bytes += decoded_size(payload)
-        while self._kept_bytes > KEPT_MS * 8:
-            self._kept_bytes -= decoded_size(self._kept.popleft())
-
     # --- joining and leaving ----------------------------------------------------------------------------------------
 
-    def join(self, session: ModelSession, path: str) -> None:
+    def join(self, session: EngineSession, path: str) -> None:
         """Give this stream its model, prepared or cold."""
         self.machine.greeting_path = path
+        self._take(session)
+
+    def _take(self, session: EngineSession) -> None:
+        self.machine.served_by(interrupts=session.engine.interrupts, truncates=session.engine.truncates)
         self.model = session
         session.attach(self)
 
+    def _reconnect(self, order: do.Reconnect) -> None:
+        """Let go of this session, and begin another in its place."""
+        self._log.warning("another session with the model", why=order.why, rung=order.rung)
+        if self.model is not None:
+            self.model.close()
+        if order.retell_ms:
+            self.sound.retell(order.retell_ms)
+        session = None if self.reopen is None else self.reopen(order)
+        if session is None:
+            self.loop.call_soon(self.apply, ev.NoModelLeft(order.why))
+        else:
+            self._take(session)
+
     def model_ready(self, *, opening: bool) -> None:
         """The session is ours: what the caller said meanwhile goes first, in order."""
-        self.apply(ev.ModelReady(opening))
         assert self.model is not None
+        self._append, self._parse = self.model.wire.append, self.model.wire.parse
+        model = self.model
+        self.apply(ev.ModelReady(opening, model.model, model.lasts_seconds))
         try:
-            while self._kept:
-                self.model.send(realtime.append_audio(self._kept.popleft()))
+            self.sound.release(lambda payload: model.send(self._append(payload)))
         except PeerError as wrong:
             self._peer_failed(wrong, "model")
 
     def model_lost(self, why: str) -> None:
         """The model's end is over."""
         self._log.warning("model lost", why=why)
-        self.apply(ev.ModelLost(why))
+        self.apply(ev.ModelLost(why, self.model is not None and self.model.refused))
 
     def closed(self, code: int, reason: str) -> None:
         """`Listener` of the phone's link: the socket is gone."""
@@ -223,14 +238,16 @@ class Relay:
 
     def apply(self, event: ev.Event) -> None:
         """Tell the machine, do what it says, and come back when it wants. Never raises."""
-        try:
-            self._apply(event)
-        except Exception:
-            self._house_failed()
+        with of_call(self.call_sid):
+            try:
+                self._apply(event)
+            except Exception:
+                self._house_failed()
 
     def _apply(self, event: ev.Event) -> None:
         if type(event) is ev.StreamStarted and self.machine.phase is Phase.WAITING:
             self.stream_sid = event.stream_sid
+            knows_call(self.call_sid, stream_sid=event.stream_sid)
         elif type(event) is ev.ModelComplained:
             self._complaint(event)
         effects = self.machine.receive(event, self.now())
@@ -272,30 +289,22 @@ class Relay:
                 self.caller.close(code, reason)
             case do.RunTool():
                 self.spawn(self._tool(effect))
-            case do.PutThrough() | do.HangUp() | do.Apologise() | do.Resume():
+            case do.PutThrough() | do.HangUp() | do.Apologise() | do.Resume() | do.LeaveMessage():
                 self.house.remember(effect)
             case do.Measure(what="turn", seconds=seconds):
                 metrics.turn_seconds.observe(seconds)
+            case do.Measure(what="gap", seconds=seconds, path=rung, cause=cause):
+                metrics.model_reconnects_total.labels(rung, cause).inc()
+                metrics.model_gap_seconds.labels(rung).observe(seconds)
             case do.Measure(seconds=seconds, path=path):
                 metrics.greeting_seconds.labels(path).observe(seconds)
             case do.CallIsOver():
                 self._over(effect)
+            case do.Reconnect():
+                self._reconnect(effect)
             case _:
-                self._tell_model(effect)
-
-    def _tell_model(self, effect: do.Effect) -> None:
-        """Effects that are one command to the model."""
-        if self.model is None:
-            return
-        match effect:
-            case do.CloseModel():
-                self.model.close()
-            case do.OfferTools(detection=detection, tools=offered):
-                tools = [tool.wire() for tool in self.mode.tools] if offered is None else list(offered)
-                session = self.model.dialect.update(tools, self.mode.turn_detection if detection else None)
-                self.model.send(realtime.update_session(session, OFFER_ID))
-            case _:
-                self.model.send(realtime.command(effect, self.model.dialect))
+                if self.model is not None:
+                    tell(self.model, self.mode, effect)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something for this call; it is cancelled when the call is over."""
@@ -304,8 +313,8 @@ class Relay:
         task.add_done_callback(self.tasks.discard)
 
     async def _tool(self, order: do.RunTool) -> None:
-        with structlog.contextvars.bound_contextvars(call_sid=self.call_sid):
-            self.apply(await self.toolbox.run(order))
+        enter(self.call_sid, tool(self.machine.tools.seq(order.call_id)))
+        self.apply(await self.toolbox.run(order))
 
     def _play(self, name: str) -> None:
         """One of the house's own recordings, counted like everything else that the caller hears."""
@@ -348,7 +357,7 @@ class Relay:
                 handle.cancel()
         for task in self.tasks:
             task.cancel()
-        self._kept.clear()
+        self.sound.forget()
         self.caller.close(1000, over.outcome)
         self.house.stream_over(over)
 
@@ -365,7 +374,7 @@ class Relay:
         """A bug of ours: this caller is told sorry and is taken to a person; the other calls do not notice."""
         self._log.exception("a fault of ours ends this call")
         try:
-            self._apply(ev.ModelLost("a fault of ours"))
+            self._apply(ev.HouseFailed("a fault of ours"))
         except Exception:
             self._log.exception("and it could not be ended by the machine")
             self.caller.close(1011, "internal error")

@@ -46,7 +46,11 @@ QUIET = 0.001
 """-60 dBFS: a final th is some 5 dB louder."""
 LONGEST_PAUSE_MS = 160
 
-PRODUCT_CLIPS = {"one_moment": "One moment please.", "sorry": "I am sorry, something went wrong. Please hold the line."}
+PRODUCT_CLIPS = {
+    "one_moment": "One moment please.",
+    "sorry": "I am sorry, something went wrong. Please hold the line.",
+    "interrupted": "One moment, the line was interrupted.",
+}
 
 Samples = Any
 """A numpy array of floats, -1..1."""

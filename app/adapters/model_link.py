@@ -8,19 +8,24 @@ dropped unheard, and begun anew by asking for everything.
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import structlog
+from websockets.exceptions import InvalidStatus
 
 from app.adapters.attempt import Attempt
 from app.adapters.endpoint import DIAL_ERRORS, Endpoint, FreshLink, Known, closed_by_server, dial
+from app.adapters.engine_session import ModelListener
 from app.adapters.link import WireLink
 from app.adapters.opening import Opening
 from app.adapters.priming import PRIME_SECONDS, prime, primed
 from app.core import events as ev
+from app.core.cost import cost_usd
 from app.errors import LinkClosed, ModelRefused, PeerError
+from app.log import this_call
 from app.wire import realtime
 from app.wire.dialects import DIALECTS, Dialect, SessionPlan
+from app.wire.engine_wire import RealtimeWire
 
 log = structlog.get_logger()
 
@@ -37,24 +42,8 @@ def _unnoted(text: bytes) -> None:
     """Nobody keeps raw events."""
 
 
-class ModelListener(Protocol):
-    """Who drives a call with this session."""
-
-    def model_ready(self, *, opening: bool) -> None:
-        """The session is configured, and its opening was sent."""
-        ...
-
-    def from_model(self, text: bytes) -> None:
-        """One message after that."""
-        ...
-
-    def model_lost(self, why: str) -> None:
-        """The session is over, or never came to be; called once."""
-        ...
-
-
 class ModelSession:
-    """One session. `start` it early, `attach` a listener when there is one; `close` ends it at any time."""
+    """An `EngineSession` in the realtime protocol."""
 
     def __init__(
         self,
@@ -67,8 +56,12 @@ class ModelSession:
         ready_seconds: float = 10.0,
         presumed_seconds: float = PRESUMED_SECONDS,
         note: Callable[[bytes], None] = _unnoted,
+        server: str = "",
     ) -> None:
-        """known: what was learnt from earlier sessions. note: is given every message of the negotiation, for the raw events."""
+        """known: what was learnt from earlier sessions. note: is given every message of the negotiation, for the raw events.
+
+        server: the name by which `Servers` knows the one that it is with.
+        """
         self.endpoint = endpoint
         self.model = model
         self.opens = opening.speaks
@@ -77,12 +70,21 @@ class ModelSession:
         self.note = note
         self.state: Literal["opening", "ready", "lost"] = "opening"
         self.why_lost = ""
-        self.dialect: Dialect = DIALECTS[endpoint.dialect or "ga"]
+        self.refused = False
+        self.server = server
+        self.reports: Callable[[Any], None] | None = None
+        self._log = log.bind(call_sid=this_call())
+        self._born = asyncio.get_running_loop().time()
+        self.engine = endpoint.profile
+        self.dialect: Dialect = DIALECTS[endpoint.dialect or self.engine.dialect or "ga"]
         """The dialect that the server understood; settled when it is ready."""
+        self.wire = RealtimeWire(self.dialect, self.engine)
+        """Settled when it is ready, too."""
         self.primes = False
         self._known = known or Known()
         self._url = endpoint.for_model(model)
-        self._begun: Attempt | None = Attempt(plan, opening, endpoint.dialect)
+        self._wanted = plan
+        self._begun: Attempt | None = self._attempt(opening)
         self._link: WireLink | None = None
         self._listener: ModelListener | None = None
         self._kept: list[bytes] = []
@@ -97,7 +99,7 @@ class ModelSession:
 
         primes: let the model read the prompt before the opening is asked for, unless a listener comes first.
         """
-        self.primes = primes
+        self.primes = primes and self.engine.out_of_band
         if spare is not None:
             self._take(spare, spare=True)
         took = self._link is not None and self._begun is not None and not self._begun.ready.done()
@@ -125,10 +127,25 @@ class ModelSession:
 
     def close(self) -> None:
         """End the session; nobody is told."""
-        self._listener = None
+        self._listener = self.reports = None
         self._lose("closed by us")
 
+    @property
+    def spent_usd(self) -> float:
+        """What the responses have cost that nobody listened to: a greeting, or a priming."""
+        return sum(_cost_of(self.model, text) for text in self._kept)
+
+    @property
+    def lasts_seconds(self) -> float | None:
+        """Until the server ends it. The time of a link that had waited for us was running already."""
+        return self.engine.session_minutes * 60 - (asyncio.get_running_loop().time() - self._born)
+
     # --- opening ----------------------------------------------------------------------------------------------------
+
+    def _attempt(self, opening: Opening, *, careful: bool = False) -> Attempt:
+        """What the mode wants, as far as the engine has it and the server has not refused it before."""
+        plan = self._known.fitted(self._url, self._wanted.fitted(self.engine))
+        return Attempt(plan, opening, self.endpoint.dialect, engine=self.engine, careful=careful)
 
     async def _open(self) -> None:
         """Dial and negotiate; every way to fail becomes `model_lost`."""
@@ -137,7 +154,7 @@ class ModelSession:
                 while not await self._agreed():
                     pass
         except ModelRefused as refusal:
-            self._lose(str(refusal))
+            self._lose(str(refusal), refused=for_good(refusal))
         except TimeoutError:
             if self.state == "ready":  # it became so in the very turn in which the time ran out
                 return
@@ -183,6 +200,8 @@ class ModelSession:
         if dialect is not None:
             begun.presume(dialect, hasty=self._known.takes(self._url, begun.plan))
         self._link = fresh.link
+        self._link.call_sid = this_call()
+        self._born = fresh.born
         fresh.hand_over(self)
         if (dialect is not None or fresh.waited) and not begun.ready.done():
             self._configure(begun, begun.negotiation.first_frame_unknown())
@@ -197,7 +216,7 @@ class ModelSession:
         self._release()
         if refused:
             self._known.forget(self._url)
-        self._begun = Attempt(begun.plan, begun.opening, self.endpoint.dialect, careful=refused or not begun.spare)
+        self._begun = self._attempt(begun.opening, careful=refused or not begun.spare)
 
     def heard(self, text: bytes) -> None:
         """A message from the server: part of the negotiation, or for the listener."""
@@ -221,7 +240,7 @@ class ModelSession:
             begun.failed(refusal)
             return
         except PeerError as wrong:
-            log.warning("message of the model's server passed over", why=str(wrong))
+            self._log.warning("message of the model's server passed over", why=str(wrong))
         if begun.negotiation.ready:
             self._settle(begun)
 
@@ -230,7 +249,8 @@ class ModelSession:
         if self._begun is not None:
             self._begun.failed(closed_by_server(code, reason))
         elif self.state == "ready":
-            self._lose(str(closed_by_server(code, reason)))
+            wrong = closed_by_server(code, reason)
+            self._lose(str(wrong), refused=isinstance(wrong, ModelRefused))
 
     def _configure(self, begun: Attempt, commands: list[bytes]) -> None:
         """Send what the negotiation wants; a server that took the very same before gets the opening right behind it."""
@@ -255,13 +275,21 @@ class ModelSession:
 
     def _settle(self, begun: Attempt) -> None:
         """The session is ours: open the talk, and let the listener know. What was only needed until now is let go."""
-        self.dialect = begun.negotiation.dialect
-        self._known.took(self._url, self.dialect.name, begun.plan)
+        self.dialect, plan = begun.negotiation.dialect, begun.negotiation.plan
+        self._known.took(self._url, self.dialect.name, plan, asked=begun.plan)
+        self.wire = RealtimeWire(self.dialect, self.engine, hears=plan.hears, speaks=plan.speaks)
+        wanted = self._wanted.voice
+        if plan.voice != wanted and self._known.first_told(self._url, f"voice {wanted}"):
+            self._log.warning(
+                "the engine does not have a mode's voice", wanted=wanted, speaks=plan.voice, engine=self.engine.name
+            )
         self.state = "ready"
         self._begun, self.note = None, _unnoted
         if not begun.opened:
             self._say(self._opening(begun))
         begun.ready.set_result(None)
+        if self.reports is not None:
+            self.reports(self)
         if self._listener is not None:
             self._release()
             self._listener.model_ready(opening=self.opens)
@@ -279,7 +307,7 @@ class ModelSession:
             try:
                 self.send(command)
             except PeerError as wrong:
-                log.info("the model's end is gone", why=str(wrong))
+                self._log.info("the model's end is gone", why=str(wrong))
                 return
 
     def _keep(self, text: bytes) -> None:
@@ -291,10 +319,11 @@ class ModelSession:
         if self._kept_bytes > KEPT_BYTES:
             self._lose("nobody listened, and too much was said")
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: str, *, refused: bool = False) -> None:
         if self.state == "lost":
             return
-        self.state, self.why_lost = "lost", why
+        tells = self.reports if self.state == "opening" or refused else None
+        self.state, self.why_lost, self.refused = "lost", why, refused
         self._begun = None
         self._kept.clear()
         self._held_back = []
@@ -306,6 +335,23 @@ class ModelSession:
         if self._listener is not None:
             listener, self._listener = self._listener, None
             listener.model_lost(why)
+        if tells is not None:
+            tells(self)
+
+
+def _cost_of(model: str, text: bytes) -> float:
+    """In dollars; 0 for what is no end of a response."""
+    try:
+        message = realtime.parse(text)
+    except PeerError:
+        return 0.0
+    return cost_usd(model, message.usage) if isinstance(message, ev.ResponseDone) else 0.0
+
+
+def for_good(refusal: ModelRefused) -> bool:
+    """Whether another session would be refused as well. A server that is out of order (HTTP 5xx) may be back in a moment."""
+    status = refusal.__cause__.response.status_code if isinstance(refusal.__cause__, InvalidStatus) else 0
+    return status < 500
 
 
 def _read_prompt(text: bytes) -> bool:

@@ -20,6 +20,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """Instead of `text`: instructions of the first response, which replace the session's for it."""
     sentence: str = ""
     """Said first in the mode's own opening, word for word."""
+    silent: bool = False
+    """Nothing is told or asked with the configuration: the talk goes on, and the machine knows how."""
 
     @property
     def speaks(self) -> bool:

@@ -4,53 +4,37 @@ from typing import Any
 
 import msgspec
 
+from app.prices import OURS, Prices
 
-class Price(msgspec.Struct, frozen=True):
-    """US dollars for a million tokens. Source: the models' documentation pages, November 2026."""
-
-    text_in: float
-    text_cached: float
-    text_out: float
-    audio_in: float
-    audio_cached: float
-    audio_out: float
+MOST_TOKENS = 10_000_000
+"""Of one kind in one response: no model reads a hundredth of it, and a call's sum of them fits the books."""
 
 
-FLAGSHIP = Price(4, 0.40, 24, 32, 0.40, 64)
-FLAGSHIP_1 = Price(4, 0.40, 16, 32, 0.40, 64)
-MINI = Price(0.60, 0.06, 2.40, 10, 0.30, 20)
-
-PRICES = {
-    "gpt-realtime-2.1-mini": MINI,
-    "gpt-realtime-mini": MINI,
-    "gpt-realtime-2.1": FLAGSHIP,
-    "gpt-realtime-2": FLAGSHIP,
-    "gpt-realtime-1.5": FLAGSHIP_1,
-    "gpt-realtime": FLAGSHIP_1,
-}
-"""By the model's name or, for dated versions, the longest prefix of it."""
-
-
-def price_of(model: str) -> Price:
-    """The price of a model; an unknown one counts as the flagship, so that a cap errs on the safe side."""
-    known = [name for name in PRICES if model == name or model.startswith(name + "-20")]
-    return PRICES[max(known, key=len)] if known else FLAGSHIP
-
-
-def cost_usd(model: str, usage: dict[str, Any] | None) -> float:
+def cost_usd(model: str, usage: dict[str, Any] | None, prices: Prices = OURS) -> float:
     """Dollars for one response. usage: as in response.done; every field may be missing, null or spelt the other way.
 
-    Cached tokens are a part of the input tokens, and are taken out of them. Source: realtime-costs guide.
+    Cached tokens are a part of the input tokens, and are taken out of them. Source: realtime-costs guide. Where another voice
+    spoke it, `usage.speech` says so: {model, characters}.
     """
-    price, tokens = price_of(model), used(usage)
+    price, tokens = prices.of(model), used(usage)
     return (
-        tokens.text_in * price.text_in
-        + tokens.text_cached * price.text_cached
-        + tokens.audio_in * price.audio_in
-        + tokens.audio_cached * price.audio_cached
-        + tokens.text_out * price.text_out
-        + tokens.audio_out * price.audio_out
-    ) / 1_000_000
+        _speech_usd(usage, prices)
+        + (
+            tokens.text_in * price.text_in
+            + tokens.text_cached * price.text_cached
+            + tokens.audio_in * price.audio_in
+            + tokens.audio_cached * price.audio_cached
+            + tokens.text_out * price.text_out
+            + tokens.audio_out * price.audio_out
+        )
+        / 1_000_000
+    )
+
+
+def _speech_usd(usage: dict[str, Any] | None, prices: Prices) -> float:
+    speech = _part(usage or {}, "speech")
+    characters = _count(speech, "characters")
+    return characters / 1000 * prices.speech_of(str(speech.get("model", ""))) if characters else 0.0
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -108,7 +92,28 @@ def input_tokens(usage: dict[str, Any] | None) -> InputTokens:
     cached = _count(inputs, "cached_tokens") or sum(
         _count(parts, kind) for kind in ("text_tokens", "audio_tokens", "image_tokens")
     )
-    return InputTokens(total, min(cached, total), min(audio, total), min(_count(parts, "audio_tokens"), audio, cached))
+    total = min(total, MOST_TOKENS)
+    cached, audio = min(cached, total), min(audio, total)
+    return InputTokens(total, cached, audio, min(_count(parts, "audio_tokens"), audio, cached))
+
+
+MOST_SECONDS = 3600.0
+"""Of speech in one turn."""
+TOKENS_A_SECOND = 10
+
+
+def speech_seconds(usage: dict[str, Any] | None) -> float:
+    """How much speech a transcription wrote down, by its own `usage`: of type `duration`, or `tokens`. 0 where it does not say.
+
+    Source: the OpenAPI file's TranscriptTextUsageDuration and TranscriptTextUsageTokens; ten tokens are a second of sound.
+    """
+    if not usage:
+        return 0.0
+    seconds = usage.get("seconds")
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
+        return min(seconds, MOST_SECONDS)
+    tokens = _count(_part(usage, "input_token_details", "input_tokens_details"), "audio_tokens")
+    return min(tokens / TOKENS_A_SECOND, MOST_SECONDS)
 
 
 def _part(usage: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -119,4 +124,4 @@ def _part(usage: dict[str, Any], *names: str) -> dict[str, Any]:
 def _count(usage: dict[str, Any], name: str) -> int:
     """A number of tokens, 0 for anything that is none."""
     value = usage.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return min(value, MOST_TOKENS) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

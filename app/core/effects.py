@@ -27,7 +27,7 @@ class MarkPlayback(Effect, frozen=True):
 class PlayClip(Effect, frozen=True):
     """Let the caller hear one of the house's own recordings."""
 
-    name: Literal["one_moment", "sorry"]
+    name: Literal["one_moment", "sorry", "interrupted"]
 
 
 class CloseStream(Effect, frozen=True):
@@ -58,6 +58,28 @@ class CancelResponse(Effect, frozen=True):
     """Stop a response that the server does not stop by itself."""
 
     response_id: str
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A line of the talk as it was heard, for a session that was not there."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class Called(msgspec.Struct, frozen=True):
+    """A tool call of the talk. output: None while it runs; its answer then follows as AnswerTool."""
+
+    call_id: str
+    name: str
+    arguments: str
+    output: str | None
+
+
+class TellHistory(Effect, frozen=True):
+    """Tell a new session what was said and done in this call before it."""
+
+    lines: tuple[Said | Called, ...]
 
 
 class AddText(Effect, frozen=True):
@@ -94,6 +116,22 @@ class OfferTools(Effect, frozen=True):
     tools: tuple[dict[str, Any], ...] | None = None
 
 
+class Reconnect(Effect, frozen=True, kw_only=True):
+    """Let go of the model's session and open another for the same talk; comes back as ModelReady, ModelLost or NoModelLeft.
+
+    rung: `again` the same server, `next` the one that stands in for it, `rollover` the same because its time is up.
+    refused: the server that is left will not have us, and no other call should ask it soon.
+    afresh: nobody was heard yet, so that the talk begins as it was meant to. retell_ms: so much of the caller's newest sound goes
+    to the new session first, as no session has understood it.
+    """
+
+    why: str
+    rung: Literal["again", "next", "rollover"]
+    refused: bool = False
+    afresh: bool = False
+    retell_ms: int = 0
+
+
 class CloseModel(Effect, frozen=True):
     """Close the model's link; nothing more is wanted of it."""
 
@@ -121,10 +159,18 @@ class PutThrough(Effect, frozen=True):
     promised: str = ""
 
 
+class LeaveMessage(Effect, frozen=True):
+    """Remember for `/twilio/next`: say the message to the machine that picked up, and hang up."""
+
+
 class HangUp(Effect, frozen=True):
     """Remember for `/twilio/next`: the call is over."""
 
     reason: str
+    cap: str = ""
+    """The cap that ends it, if one does."""
+    unsaid: bool = False
+    """The agent took no leave, so the carrier has to."""
 
 
 class Apologise(Effect, frozen=True):
@@ -146,11 +192,15 @@ class Write(Effect, frozen=True):
 
 
 class Measure(Effect, frozen=True):
-    """Count a duration. `turn`: caller stopped to first audio sent; `greeting`: stream start to first audio sent."""
+    """Count a duration. `turn`: caller stopped to first audio sent; `greeting`: stream start to first audio sent.
 
-    what: Literal["turn", "greeting"]
+    `gap`: without a model, from the fault to the next session; path: the rung that ended it, cause: what began it.
+    """
+
+    what: Literal["turn", "greeting", "gap"]
     seconds: float
     path: str = ""
+    cause: str = ""
 
 
 class CallIsOver(Effect, frozen=True):

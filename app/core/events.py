@@ -46,13 +46,34 @@ class CallerLeft(Event, frozen=True):
 
 
 class ModelReady(Event, frozen=True):
-    """The session is configured as we asked. `opening` tells whether a first response was asked for with it."""
+    """The session is configured as we asked. `opening` tells whether a first response was asked for with it.
+
+    model: who talks in it; empty: as the call's terms have it. lasts_seconds: until the server ends it; None: not known.
+    """
 
     opening: bool = True
+    model: str = ""
+    lasts_seconds: float | None = None
 
 
 class ModelLost(Event, frozen=True):
-    """The model's end is over or never came to be. `why` is for the log and the record."""
+    """The model's end is over or never came to be. `why` is for the log and the record.
+
+    refused: the server will not have us, and would not a moment later.
+    """
+
+    why: str
+    refused: bool = False
+
+
+class NoModelLeft(Event, frozen=True):
+    """No server could be asked for the session that was wanted."""
+
+    why: str
+
+
+class HouseFailed(Event, frozen=True):
+    """A bug of ours: this talk cannot go on."""
 
     why: str
 
@@ -83,6 +104,8 @@ class CallerTranscribed(Event, frozen=True):
     item_id: str
     text: str
     failed: str = ""
+    usage: dict[str, Any] | None = None
+    """What writing it down is paid by: the provider's object, as it came."""
 
 
 class ResponseStarted(Event, frozen=True):
@@ -118,6 +141,8 @@ class AgentSaid(Event, frozen=True):
     item_id: str
     text: str
     whole: bool = False
+    ends_ms: int = 0
+    """Where in the item's sound these words end; 0: not known."""
 
 
 class AgentAudioEnded(Event, frozen=True):
@@ -134,6 +159,12 @@ class ToolCalled(Event, frozen=True):
     call_id: str
     name: str
     arguments: str
+
+
+class VoiceLost(Event, frozen=True):
+    """The voice that spoke for the model is gone: the rest of the call is spoken by the model itself."""
+
+    why: str
 
 
 class ModelComplained(Event, frozen=True):
@@ -191,6 +222,12 @@ class TimePassed(Event, frozen=True):
     """The machine's own deadline came."""
 
 
+class CapReached(Event, frozen=True):
+    """The house may spend no more on this call: the caller's, the number's or the day's money is gone. Told until it is over."""
+
+    cap: str
+
+
 class OperatorHungUp(Event, frozen=True):
     """An operator ends the call, now."""
 
@@ -199,6 +236,12 @@ class OperatorPutThrough(Event, frozen=True):
     """An operator has the caller put through to a desk, which can be reached."""
 
     desk: str
+
+
+class PickedUp(Event, frozen=True):
+    """The carrier says who picked up a call that we placed."""
+
+    who: Literal["person", "machine", "fax"]
 
 
 class HouseCloses(Event, frozen=True):

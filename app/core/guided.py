@@ -11,10 +11,8 @@ from app.core.flow import Given, Press
 from app.core.phases import FETCHING, GOODBYE, Phase
 from app.core.record import ToolCall
 from app.core.stage import Stage
+from app.core.tool_calls import TYPED
 from app.flows import DESK, END, Go
-
-TYPED = "typed-"
-"""How the call_id of a tool begins that was given typed digits: the model has not called it, and cannot be answered by id."""
 
 
 class Guided(Stage):
@@ -113,7 +111,7 @@ class Guided(Stage):
     def _take(self, way: Go, now: float) -> list[do.Effect]:
         """A way out of the state; whoever took it asks for words. None once a person or a goodbye is promised."""
         assert self.flow is not None
-        if self._how or self.phase is not Phase.TALKING:
+        if self._how or not (self.phase is Phase.TALKING or self.mending):
             return []
         if way.to.startswith(DESK):
             desk = way.to.removeprefix(DESK)

@@ -1,14 +1,20 @@
 """The record of a call as it grows: one struct for each row that the books keep (tables: docs/books.md).
 
-`CallRecord` is what the machine remembers while the call lasts; the row structs are what it hands out to be written down.
-Times in rows are aware UTC datetimes where they are points in time, and milliseconds since the stream's start
-(`start_ms`, `end_ms`) inside a call. `seq` numbers turns and tool calls within a call from 0, in the order they began.
+`CallRecord` is what the machine remembers while the call lasts; the row structs are what it hands out to be written down. Points
+in time are aware UTC datetimes; `start_ms` and `end_ms` count from the stream's start. `seq` numbers things of a call from 0.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+
+from app.core.finished import CallFinished
+from app.core.heard import Mark, words_heard
+from app.core.memory import Memory
+from app.core.recorded import Recording
+from app.core.standing import Kept
 
 Who = Literal["caller", "agent", "house"]
 """`house`: a line about the call itself, said by nobody: what an operator did to it."""
@@ -28,6 +34,12 @@ class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
     dialled: str
     from_state: str = ""
     """State or province of the caller's number, as the carrier names it; empty if it does not."""
+    direction: Direction = "inbound"
+    """outbound: we called. `caller` is still who is at the other end, and `dialled` our own number."""
+    fields: Mapping[str, Any] = {}
+    """What a call that we placed was asked for with."""
+    screened: bool = False
+    """The carrier finds out whether a person picked up: the agent's first answer waits for that a little."""
 
 
 class CallStarted(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +52,8 @@ class CallStarted(msgspec.Struct, frozen=True, kw_only=True):
     to_number: str
     started_at: datetime
     version: str = ""
+    mode_version: str = ""
+    """The stamp of the mode's edition that the call began with."""
 
 
 class CallEnded(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +76,9 @@ class CallEnded(msgspec.Struct, frozen=True, kw_only=True):
     cuts: int | None = None
     """How often the caller cut in on what was played."""
     failed_tools: int | None = None
+    reconnects: int | None = None
+    """Sessions with the model that took over from another in mid-call; `longest_gap_ms`: the longest time without one."""
+    longest_gap_ms: int | None = None
     turn_ms: tuple[int, ...] | None = None
     """All waits of which `slowest_turn_ms` is the longest, in order."""
 
@@ -219,6 +236,7 @@ class DebugEvent(msgspec.Struct, frozen=True, kw_only=True):
 Row = (
     CallStarted
     | CallEnded
+    | CallFinished
     | Turn
     | ToolCall
     | Milestone
@@ -226,9 +244,11 @@ Row = (
     | Outcome
     | TransferAttempt
     | Consent
+    | Recording
     | DebugEvent
     | Span
     | Response
+    | Kept
 )
 
 
@@ -243,16 +263,15 @@ class Spoken(msgspec.Struct):
     text: str = ""
     sent_ms: int = 0
     heard_ms: int = 0
+    marks: list[Mark] = []
+    """Where words end in the sound, as far as whoever spoke them said so."""
 
     @property
     def heard_text(self) -> str:
-        """The words that were heard: all of them, or the share of whole words that the heard milliseconds cover."""
-        if self.who != "agent" or self.heard_ms >= self.sent_ms:
-            return self.text if self.who != "agent" or self.sent_ms else ""
-        share = int(len(self.text) * self.heard_ms / self.sent_ms)
-        if share < len(self.text) and not self.text[share].isspace():
-            share = self.text.rfind(" ", 0, share) + 1
-        return self.text[:share].rstrip()
+        """The words that were heard: all of them, or the whole words that the heard milliseconds cover."""
+        if self.who != "agent":
+            return self.text
+        return words_heard(self.text, self.heard_ms, self.sent_ms, self.marks)
 
 
 class CallRecord(msgspec.Struct, kw_only=True):
@@ -301,6 +320,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     outcome: dict[str, Any] = {}
     working: dict[str, ToolCall] = {}
     """Tool calls that are not over though nobody waits for them: in the background, or cut off as a stream ended. By call_id."""
+    memory: Memory = msgspec.field(default_factory=Memory)
     untold: list[str] = []
     """What came back of those while no model could be told; the next stream's is."""
     began: float | None = None
@@ -348,6 +368,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
             cuts=self.cuts,
             turn_ms=tuple(self.turn_ms),
             failed_tools=self.failed_tools,
+            reconnects=self.memory.reconnects,
+            longest_gap_ms=self.memory.longest_gap_ms,
         )
 
     def row(self, turn: Spoken) -> Turn:

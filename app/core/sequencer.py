@@ -35,6 +35,8 @@ class Sequencer:
     filler_late: bool = False
     """What the filler fills in for is there, before its response began: it is not said any more."""
     numbered: int = 0
+    held: bool = False
+    """There is no session to ask: wishes wait."""
 
     @property
     def idle(self) -> bool:
@@ -54,7 +56,7 @@ class Sequencer:
 
     def grant(self) -> list[RequestResponse]:
         """Ask for the response that is wished for, if it may be now."""
-        if not self.wanted or self.running or self.asked or self.caller_speaking or self.awaits_server:
+        if not self.wanted or self.held or self.running or self.asked or self.caller_speaking or self.awaits_server:
             return []
         self.wanted = False
         self.numbered += 1
@@ -63,7 +65,7 @@ class Sequencer:
 
     def fill(self, sentence: str) -> list[RequestResponse]:
         """Ask for a filler, if nobody speaks or is about to."""
-        if not self.idle or self.caller_speaking or self.awaits_server:
+        if not self.idle or self.held or self.caller_speaking or self.awaits_server:
             return []
         self.numbered += 1
         self.asked, self.filler_late = f"{FILLER_ID}{self.numbered}", False

@@ -7,10 +7,13 @@ is being said is heard to its end (10 s at most), then the stream is closed. A c
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
+
 from app.core import effects as do
 from app.core import events as ev
 from app.core.flow import FlowLedger
-from app.core.phases import FETCHING, MOVES, OPERATOR_HUNG_UP, OPERATOR_PUT_THROUGH, Phase, Terms
+from app.core.ladder import Cause, Ladder, Rung
+from app.core.phases import FETCHING, MOVES, NOBODY_SPOKE, OPERATOR_HUNG_UP, OPERATOR_PUT_THROUGH, Phase, Terms
 from app.core.playback import Playback
 from app.core.record import CallRecord, Milestone
 from app.core.sequencer import Sequencer
@@ -33,7 +36,7 @@ class Stage:
         self.utc = utc
         self.flow = flow
         self.phase = Phase.WAITING
-        self.talk = Talk(record)
+        self.talk = Talk(record, truncates=terms.server_truncates)
         self.sequencer = Sequencer()
         self.timers = Timers()
         self.listening = False
@@ -46,7 +49,7 @@ class Stage:
         self._offered = False
         self._offered_plain = False
         self.tools = ToolCalls(record)
-        self.trace = Trace(record, terms.model, terms.silence_ms)
+        self.trace = Trace(record, terms.model, terms.silence_ms, terms.prices)
         self._slow: ev.ToolSlow | None = None
         """The tool that a filler is to be said for."""
         self._filled: set[str] = set()
@@ -54,10 +57,37 @@ class Stage:
         self._keys = ""
         self._stopped_at: float | None = None
         """When the caller stopped speaking, until the answer is heard."""
-        self._asked_still_there = False
+        self._line_from = 0.0
+        """Until when the carrier's minutes are counted."""
+        self._asks = 0
+        """How often the silent caller was asked whether they are still there."""
+        self._quiet_at = 0.0
+        """When nothing of what was said before the decision to leave is heard any more."""
         self._retried = False
+        self._screening = terms.screen_seconds > 0
+        """Who picked up is not known yet."""
         self._how = ""
         """What the call will have come to, once leaving is decided."""
+        self.ladder = Ladder(terms)
+        self.mending = False
+        """The session is gone, and another one is being opened; the rest of what is known of that:"""
+        self.afresh = False
+        self._caller_began = False
+        self._cause: Cause = "lost"
+        self._rung: Rung = "again"
+        self._gap_from = 0.0
+        self._retell_ms = 0
+        self._broke_off = ""
+        self._meant: list[do.Effect] = []
+        """Words for the model, while there was none."""
+        self._told_of_fault = False
+        self._sounds = False
+        """Something was heard of the response that runs."""
+
+    def served_by(self, *, interrupts: bool, truncates: bool) -> None:
+        """This engine answers from now on: whether it stops by itself when the caller speaks, and can forget what was not heard."""
+        self.terms = msgspec.structs.replace(self.terms, server_interrupts=interrupts, server_truncates=truncates)
+        self.talk.truncates = truncates
 
     # --- what the audio lane asks -----------------------------------------------------------------------------------
 
@@ -80,21 +110,27 @@ class Stage:
     def _quiet_from(self, now: float) -> None:
         """Count the caller's silence from now, or from the end of what they still hear."""
         if self.phase is Phase.TALKING and not self.sequencer.caller_speaking:
-            silence = self.terms.goodbye_seconds if self._asked_still_there else self.terms.dormant_seconds
+            silence = self.terms.goodbye_seconds if self._asks else self.terms.dormant_seconds
             self.timers.set("dormant", max(now, self.playback.ends_at) + silence)
 
     def _expect_answer(self, now: float) -> None:
-        """The model owes a response: ask again after a while, and give up after a longer one. Not while the caller speaks."""
-        if self.sequencer.caller_speaking:
+        """The model owes a response: ask again after a while, and take another session after a longer one.
+
+        Not while the caller speaks, nor while there is nobody to owe it.
+        """
+        if self.sequencer.caller_speaking or self.sequencer.held:
             return
         self.timers.set("answer", now + self.terms.answer_seconds)
         self.timers.set("stall", now + self.terms.stall_seconds)
+        if "hush" not in self.timers.due:
+            self.timers.set("hush", max(now, self.playback.ends_at) + self.terms.hush_seconds)
 
     # --- leaving ----------------------------------------------------------------------------------------------------
 
     def _leave(self, how: str, now: float) -> None:
         """What comes next is decided; what is being said may be heard to its end."""
         self._how = how
+        self._quiet_at = max(now, self.playback.ends_at)
         if self.phase is not Phase.LEAVING:
             self._move(Phase.LEAVING)
         self.timers.drop("dormant")
@@ -102,22 +138,28 @@ class Stage:
 
     def _leave_if_heard(self, now: float) -> list[do.Effect]:
         """Close the stream once everything was said and heard."""
-        if self.phase is not Phase.LEAVING or self.tools.open or not self.sequencer.idle or self.playback.playing(now):
+        speaks = self.listening and not self.sequencer.idle
+        if self.phase is not Phase.LEAVING or self.tools.open or speaks or self.playback.playing(now):
             return []
-        return self._close(self._how, now)
+        return [*([] if self.listening else self._unsaid()), *self._close(self._how, now)]
 
-    def _say_goodbye(self, note: str, how: str, now: float) -> list[do.Effect]:
-        """Let the agent take leave in its own words, then hang up."""
+    def _say_goodbye(self, note: str, how: str, now: float, *, cap: str = "") -> list[do.Effect]:
+        """Let the agent take leave in its own words, then hang up. cap: the one that ends the call."""
         if self.phase is not Phase.TALKING:
             return []
         self._leave(how, now)
-        return [do.HangUp(how), do.AddText("system", note), *self.sequencer.want()]
+        return [do.HangUp(how, cap=cap), do.AddText("system", note), *self.sequencer.want()]
 
     def _give_up(self, why: str, now: float) -> list[do.Effect]:
         """The talk cannot go on: `/twilio/next` says sorry. What was promised before (a person, a goodbye) still holds."""
         if self._how:
-            return self._close(self._how, now)
+            return [*self._unsaid(), *self._close(self._how, now)]
         return [do.Apologise(why), *self._close("failed", now, why=why)]
+
+    def _unsaid(self) -> list[do.Effect]:
+        """A goodbye that was due and of which not a sound came: the carrier says it, since nobody is hung up on in silence."""
+        due = self._how in ("completed", "dormant", "capped") and self.playback.ends_at <= self._quiet_at
+        return [do.HangUp(self._how, unsaid=True)] if due else []
 
     def _close(self, how: str, now: float, *, code: int = 1000, why: str = "") -> list[do.Effect]:
         return [do.CloseStream(code, why or how), *self._over(how, why or how, now)]
@@ -127,6 +169,8 @@ class Stage:
         if self.phase is Phase.OVER:
             return []
         started = self.phase is not Phase.WAITING
+        if started:
+            self._count_line(now)
         self._move(Phase.OVER)
         self.listening = False
         cut_off = [do.Write(row) for row in self.tools.cut_off()]
@@ -138,7 +182,7 @@ class Stage:
 
     def _stay(self) -> list[do.Effect]:
         """The caller is there: a goodbye that is being said is taken back, a promise to a person is not."""
-        self._asked_still_there = False
+        self._asks = 0
         if self.phase is not Phase.LEAVING or self._how not in ("completed", "dormant"):
             return []
         self._move(Phase.TALKING)
@@ -178,6 +222,35 @@ class Stage:
         """A line in the transcript, and a milestone."""
         return [do.Write(self.record.notes(words, now)), self._milestone(name, now)]
 
+    # --- a call that we placed --------------------------------------------------------------------------------------
+
+    def _picked_up(self, event: ev.PickedUp, now: float) -> list[do.Effect]:
+        """A person gets the talk, a machine the message. What was promised already (a desk) holds against a late verdict."""
+        if event.who == "person":
+            self._screening = False
+            return self._answer_unheld(now) if self.sequencer.awaits_server else []
+        if self._how == "transferred":
+            return []
+        leads = do.LeaveMessage() if event.who == "machine" else do.HangUp("a fax machine picked up")
+        return [*self._cut(now, cancel=True), leads, *self._close(event.who, now)]
+
+    def _answer_unheld(self, now: float) -> list[do.Effect]:
+        """The callee's words ended, and the session is not one yet that answers them by itself: ask, unless the verdict is due."""
+        if self._offered or not self.terms.screen_seconds:
+            return []
+        if self._screening:
+            self.timers.set("answer", now + self.terms.screen_seconds)
+            return []
+        self.sequencer.awaits_server = False
+        return list(self.sequencer.want())
+
+    def _nobody_spoke(self, now: float) -> list[do.Effect]:
+        """The other end was to speak first, and has not."""
+        if self.phase is not Phase.TALKING or not self.sequencer.idle or self.sequencer.caller_speaking:
+            return []
+        self._expect_answer(now)
+        return [do.AddText("system", NOBODY_SPOKE), *self.sequencer.want()]
+
     # --- small change -----------------------------------------------------------------------------------------------
 
     def _move(self, to: Phase) -> None:
@@ -186,6 +259,11 @@ class Stage:
                 f"expected one of {sorted(p.name for p in MOVES[self.phase])} after {self.phase.name}, got {to.name}"
             )
         self.phase = to
+
+    def _count_line(self, now: float) -> None:
+        """What the carrier takes for the time since this was counted last."""
+        self.record.cost_usd += (now - self._line_from) / 60 * self.terms.prices.telephone_minute
+        self._line_from = now
 
     def _milestone(self, name: str, now: float) -> do.Effect:
         return do.Write(Milestone(call_sid=self.record.call_sid, name=name, at=self.utc(now)))

@@ -7,12 +7,18 @@ from app.core import events as ev
 from app.core.playback import BYTES_A_MS, Playback
 from app.core.record import CallRecord, Spoken
 
+FORGETS = do.Truncate | do.DeleteItem
+HEARD_PART = 'The caller cut in on you. Of what you were saying they heard this, and nothing after it: "{heard}"'
+HEARD_NOTHING = "The caller cut in before they heard anything of what you were about to say."
+
 
 @dataclass(slots=True)
 class Talk:
     """The agent's voice and both sides' words, for one stream of a call."""
 
     record: CallRecord
+    truncates: bool = True
+    """Whether the model can be made to forget what was not heard; else it is told in words what was."""
     playback: Playback = field(default_factory=Playback)
     silenced: set[str] = field(default_factory=set)
     """Responses whose audio is not for the caller (any more): cut into, or out of band."""
@@ -23,13 +29,19 @@ class Talk:
     unsettled: dict[str, Spoken] = field(default_factory=dict)
     """The agent's turns of which more may be heard yet, by item: a mark asks for these, not for the whole call's."""
     marks: int = 0
+    elsewhere: set[str] = field(default_factory=set)
+    """Items of earlier sessions on this stream: the one that listens now cannot be made to forget any of them."""
+    retold: Spoken | None = None
+    """A turn of the caller's that no session understood; its sound is told to the next one, and the words are still this turn's."""
 
     def voiced(self, response_id: str) -> bool:
         """Whether any audio of a response was sent."""
         return response_id in self.voice_of.values()
 
     def caller_spoke(self, item_id: str, now: float) -> None:
-        """The caller begins a turn."""
+        """The caller begins a turn, or it is the one that is told again."""
+        if self.retold is not None:
+            self.retold.item_id, self.retold = item_id, None
         self.record.speaks("caller", item_id, self.record.at_ms(now))
 
     def caller_stopped(self, item_id: str, now: float) -> None:
@@ -60,6 +72,8 @@ class Talk:
                 return []
             turn = self.record.speaks("agent", event.item_id, self.record.at_ms(now))
         turn.text = event.text if event.whole else turn.text + event.text
+        if event.ends_ms:
+            turn.marks.append((len(turn.text), event.ends_ms))
         return [do.Write(self.record.row(turn))] if event.whole else []
 
     def mark(self, item_id: str) -> list[do.Effect]:
@@ -94,7 +108,17 @@ class Talk:
             for turn in self.unsettled.values():  # what was never heard did not begin later than it was thrown away
                 turn.start_ms = min(turn.start_ms, self.record.at_ms(now))
             effects += self.settle(now)
+            lost = [
+                e for e in effects if isinstance(e, FORGETS) and (not self.truncates or e.item_id in self.elsewhere)
+            ]
+            effects = [*(e for e in effects if e not in lost), *(self._in_words(effect.item_id) for effect in lost)]
         return effects
+
+    def _in_words(self, item_id: str) -> do.Effect:
+        """What was heard of an item that was cut, as a note to a model that cannot forget the rest."""
+        turn = self.record.find(item_id)
+        heard = turn.heard_text if turn is not None else ""
+        return do.AddText("system", HEARD_PART.format(heard=heard) if heard else HEARD_NOTHING)
 
     def _cut_item(self, item_id: str, content_index: int) -> list[do.Effect]:
         """One item's part was cut: truncate it to all that was heard of it, over all its pieces, or forget it."""

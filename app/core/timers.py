@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-Timer = Literal["moment", "first_audio", "answer", "stall", "dormant", "speech", "keys", "filler", "leave", "max"]
+Timer = Literal[
+    "hello", "moment", "first_audio", "answer", "stall", "hush", "mend", "rollover", "dormant", "speech", "keys", "filler",
+    "leave", "max",
+]  # fmt: skip
 
 
 @dataclass(slots=True)

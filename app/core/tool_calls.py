@@ -3,8 +3,11 @@
 import msgspec
 
 from app.core import events as ev
+from app.core.memory import Made
 from app.core.record import CallRecord, ToolCall
 
+TYPED = "typed-"
+"""How the call_id of a tool begins that was given typed digits: the model has not called it, and cannot be answered by id."""
 KEPT_CHARACTERS = 16_000
 """Of a call's arguments, in the books: a model may write a megabyte of them."""
 CUT_OFF = '{"error":"The call ended before this came back. It is not known whether it was done."}'
@@ -36,7 +39,16 @@ class ToolCalls:
         self._seen.add(event.call_id)
         self.open[event.call_id] = (self.record.tool_calls, event, self.record.at_ms(now))
         self.record.tool_calls += 1
+        if not event.call_id.startswith(TYPED):
+            self.record.memory.made.append(
+                Made(event.call_id, event.name, event.arguments[:KEPT_CHARACTERS], self.record.at_ms(now))
+            )
         return True
+
+    def seq(self, call_id: str) -> int:
+        """Which one of the call's tools this is; -1 if it is not out (any more)."""
+        begun = self.open.get(call_id)
+        return -1 if begun is None else begun[0]
 
     def of(self, response_id: str) -> bool:
         """Whether a call of this response is still out."""
@@ -53,6 +65,7 @@ class ToolCalls:
         if begun is None:
             return None
         row = self._row(begun, event.output, event.status, event.ms)
+        self.record.memory.comes_back(event.call_id, event.output)
         if event.status == "working":
             self.record.working[event.call_id] = row
         return Returned(row, begun[1].response_id)
@@ -67,11 +80,14 @@ class ToolCalls:
         row = self.record.working.pop(event.call_id, None)
         if row is None:
             return None
+        self.record.memory.comes_back(event.call_id, event.output)
         return msgspec.structs.replace(row, result=event.output, status=event.status, ms=event.ms)
 
     def cut_off(self) -> list[ToolCall]:
         """The stream ends: rows of the calls that are out. One that is carried through all the same is told by `finish`."""
         rows = {call_id: self._row(begun, CUT_OFF, "late", 0) for call_id, begun in self.open.items()}
+        for call_id in rows:
+            self.record.memory.comes_back(call_id, CUT_OFF)
         self.open.clear()
         self.record.working.update(rows)
         return list(rows.values())

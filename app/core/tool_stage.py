@@ -23,6 +23,7 @@ class ToolStage(Guided):
         if not self.tools.begin(event, now):
             return []
         self.timers.drop("stall")
+        self.timers.drop("hush")
         self.timers.drop("dormant")
         called = self._milestone("tool_called", now)
         ruled = None if self.flow is None else self.flow.answer(event)
@@ -109,16 +110,14 @@ class ToolStage(Guided):
         if row is None:
             return []
         news = do.AddText("system", NEWS.format(name=row.name, output=row.result))
-        if self.phase is not Phase.TALKING:
-            self.record.untold.append(news.text)
-        match self.phase:
-            case Phase.TALKING:
-                self._quiet_from(now)
-                self._expect_answer(now)
-                way = self._follow(row.name, event, now)
-                return [do.Write(row), news, *way, *self.sequencer.want()]
-            case Phase.LEAVING:
-                return [do.Write(row), news]
+        if self.phase is Phase.TALKING or (self.mending and not self._how and self.phase is not Phase.OVER):
+            self._quiet_from(now)
+            self._expect_answer(now)
+            way = self._follow(row.name, event, now)
+            return [do.Write(row), news, *way, *self.sequencer.want()]
+        self.record.untold.append(news.text)
+        if self.phase is Phase.LEAVING:
+            return [do.Write(row), news]
         return [do.Write(row)]
 
     def _tell_news(self) -> list[do.Effect]:

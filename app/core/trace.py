@@ -12,6 +12,7 @@ from app.core import events as ev
 from app.core.cost import cost_usd, used
 from app.core.playback import BYTES_A_MS, Part, Playback
 from app.core.record import CallRecord, Response, Span, SpanKind, ToolCall
+from app.prices import OURS, Prices
 
 FAILED = ("error", "late")
 
@@ -29,8 +30,9 @@ class _Sent(msgspec.Struct):
 class Trace:
     """One stream's. `silence_ms`: how long the model's turn detection waits for the caller to go on, where that is known."""
 
-    def __init__(self, record: CallRecord, model: str, silence_ms: int) -> None:
+    def __init__(self, record: CallRecord, model: str, silence_ms: int, prices: Prices = OURS) -> None:
         self.record = record
+        self.prices = prices
         self.model = model
         self.silence_ms = silence_ms
         self.rows: list[Span | Response] = []
@@ -106,7 +108,7 @@ class Trace:
     def _response(self, event: ev.ResponseDone, at: int) -> Response:
         start, tokens = self._responses.pop(event.response_id, at), used(event.usage)
         status = f"{event.status}: {event.reason or event.error_code}".removesuffix(": ")
-        dollars = round(cost_usd(self.model, event.usage), 6)
+        dollars = round(cost_usd(self.model, event.usage, self.prices), 6)
         return self._responded(event.response_id, status, start, at, cost_usd=dollars, **msgspec.structs.asdict(tokens))
 
     def _responded(self, response: str, status: str, start: int, at: int, **figures: float) -> Response:

@@ -1,8 +1,23 @@
 """What can be wrong with a model's server: switches of the stand-in, for the whole server or for one call."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+
+Place = Literal["answer", "word", "call", "tool"]
+Break = Literal[
+    "torn",
+    "stall",
+    "deaf",
+    "garbage",
+    "1001",
+    "1011",
+    "4000",
+    "session_expired",
+    "insufficient_quota",
+    "server_error",
+    "invalid_api_key",
+]
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,5 +43,16 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The connection is torn, without a close frame, that long after its first `session.updated`."""
     expire_after_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """The session ends (`session_expired`, close 1001) that long after its first `session.updated`."""
+    refuse_status: Literal[0, 401, 403, 404, 429, 500, 503] = 0
+    """That HTTP status at the upgrade; the whole server's, like `refuse_key`."""
+    breaks_in: Place | None = None
+    """The session breaks in an answer: before anything of it (`answer`), in a `word`, in a `call`'s arguments, or once the call is
+    out and its `tool` runs."""
+    breaks_at: Annotated[int, msgspec.Meta(ge=1)] = 1
+    """In which answer of the session, of those that have such a place."""
+    breaks_by: Break = "torn"
+    """torn: without a close frame. stall: the socket stays open, no event comes. deaf: nothing is read any more either. garbage:
+    half an event, and nothing more. 1001, 1011, 4000: closed so. Any other word: an `error` event with that code, and nothing
+    more."""
     sessions: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """How many sessions of a call suffer, the first ones; None: all."""

@@ -1,7 +1,8 @@
 """What the model stand-in says and does: a script tells it, turn by turn; it never makes anything up.
 
 It understands a caller's line by finding the very bytes of it in what it was sent, between speech start and stop (u-law
-passes every relay bit-exact). So a rehearsal fails when frames were lost, doubled or changed: that is the point of it.
+passes every relay bit-exact; of PCM, those samples are looked at that u-law has). So a rehearsal fails when frames were lost,
+doubled or changed: that is the point of it.
 A `Rehearsal` is one call's script and memory and outlives a session: a call may have several, one after the other.
 """
 
@@ -17,7 +18,9 @@ import structlog
 
 from app.errors import SetupError
 from app.sim.model_faults import Faults
-from app.sim.model_sound import Repertoire
+from app.sim.model_past import Past, heard_words
+from app.sim.model_sound import Repertoire, from_pcm
+from app.sim.phrases import key
 from app.sim.script import Script, ToolUse, Turn, render, render_all
 
 log = structlog.get_logger()
@@ -115,6 +118,7 @@ class Mind:
         self.heard: list[tuple[Part, int] | None] = []
         self.texts: list[str] = []
         self.asked: _Asked | None = None
+        self.past = Past()
 
     def hear(self, audio: bytes, transcribed: Callable[[str], None]) -> None:
         """Take what the caller said (u-law). `transcribed` is given it in words, at once or later; empty if not understood."""
@@ -142,10 +146,12 @@ class Mind:
 
     def read(self, text: str) -> None:
         """Take a text item, or a response's own instructions: something to answer when a response is asked for."""
+        self.past.line(text, agent=False)
         self.texts.append(text)
 
     def take_answer(self, call_id: str, output: str) -> None:
         """Take a tool's answer."""
+        self.past.output(call_id, output)
         if self.asked is not None and call_id in self.asked.uses:
             self.asked.answers[call_id] = output
             self.note("answered", name=self.asked.uses[call_id].name, output=output)
@@ -164,11 +170,14 @@ class Mind:
             return Plan(sentence)
         texts, self.texts = self.texts, []
         if self.heard:
-            caller, self.heard, self.opened = self.heard[-1], [], True
+            caller, self.heard, self.opened, self.past = self.heard[-1], [], True, Past()
             return self._turn(*caller, tools) if caller else Plan(NOT_CAUGHT)
         if self.asked is not None and self.asked.answers.keys() == self.asked.uses.keys():
             asked, self.asked = self.asked, None
             return Plan(self._after_tools(asked) or ONE_MOMENT)
+        if self.past.continues and (plan := self._go_on(tools)) is not None:
+            self.opened = True
+            return plan
         if not self.opened and (opening := self._opening(history)) is not None:
             self.opened = True
             return self._turn(*opening, tools)
@@ -207,7 +216,7 @@ class Mind:
         for part in self.rehearsal.parts:
             for n, turn in enumerate(part.script.turn):
                 line, wanted = self._line(turn, part)
-                if wanted and wanted in audio:
+                if wanted and (wanted in audio or from_pcm(wanted) in audio):
                     rank = (len(wanted), n >= part.position, -n)
                     if best is None or rank > best[0]:
                         best = (rank, (part, n, line))
@@ -232,6 +241,36 @@ class Mind:
         if self.ordinal % len(openings) == 0:
             part.variables = part.script.variables(self.rehearsal.today())
         return part, openings[self.ordinal % len(openings)]
+
+    def _go_on(self, tools: Collection[str]) -> Plan | None:
+        """What is left to be said or done of the turn that the talk before this session stands in; None if nothing is."""
+        if len(self.rehearsal.parts) != 1:
+            return None
+        part = self.rehearsal.parts[0]
+        turns = part.script.turn
+        lines = {key(self._line(turn, part)[0]): n for n, turn in enumerate(turns) if turn.caller}
+        n, said, calls = self.past.since(lines)
+        if n is None:
+            n = part.script.openings[0] if part.script.openings else 0
+        turn = turns[n]
+        uses = {call.call_id: use for call in calls for use in turn.tools if use.name == call.name}
+        if turn.tools and not uses:
+            plan = self._turn(part, n, tools)
+            return Plan(self._rest(plan.says, said), plan.calls)
+        answers = {call.call_id: call.output for call in calls if call.call_id in uses and call.output is not None}
+        if len(answers) < len(uses):
+            return None
+        part.position = n + 1
+        rest = self._rest(self._after_tools(_Asked(part, turn, uses, answers)), said)
+        return Plan(rest) if rest else None
+
+    def _rest(self, line: str, said: str) -> str:
+        """What was not said of a line yet; from an earlier word on, where nobody recorded it from there."""
+        words, at = line.split(), heard_words(line, said)
+        if at == len(words):
+            return ""
+        rests = (" ".join(words[start:]) for start in range(at, -1, -1))
+        return next((rest for rest in rests if self._recorded(rest)), line)
 
     def _pressed(self, text: str) -> tuple[Part, int] | None:
         digits = re.sub(r"[^0-9*#]", "", text)

@@ -18,11 +18,12 @@ import structlog
 
 from app.errors import SetupError
 from app.sim.model_conversation import Conversation, Item
-from app.sim.model_faults import Faults
+from app.sim.model_faults import Faults, Place
 from app.sim.model_mind import Plan, PlannedCall
 from app.sim.model_shapes import Settings, Shape
 from app.sim.model_sound import BYTES_PER_MS, Repertoire, spoken
 from app.sim.model_usage import usage
+from app.sim.tts_voice import speech
 
 log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 class Response:
     """Answers with a plan. `conversation` is None for an out-of-band response; `ended` is called once, after response.done.
 
+    reaches: is told each place of the answer before it is there; True: the session broke, and nothing more is said.
     thinking: gives the plan instead, once the first audio is due; a response that is cut off before never asks for it.
     """
 
@@ -56,6 +58,7 @@ class Response:
         manner: Manner, faults: Faults, conversation: Conversation | None, context: Callable[[], list[Item]],
         send: Callable[[dict[str, Any]], None], note: Callable[..., None], ended: Callable[["Response"], None],
         thinking: Callable[[], Awaitable[Plan | SetupError]] | None = None,
+        reaches: Callable[[Place], bool] = lambda _: False,
     ) -> None:  # fmt: skip
         self.id = f"resp_{token_hex(8)}"
         self.plan = plan
@@ -67,6 +70,7 @@ class Response:
         self._repertoire, self._manner, self._faults = repertoire, manner, faults
         self._conversation, self._context = conversation, context
         self._send, self._note, self._ended = send, note, ended
+        self._reaches = reaches
         self._thinking = thinking
         self._open: Item | None = None
         self._task: asyncio.Task[None] | None = None
@@ -98,6 +102,8 @@ class Response:
         if self._faults.silent:
             await asyncio.Event().wait()
         await asyncio.sleep((self._manner.first_audio_ms + self._faults.late_ms) / 1000)
+        if self._reaches("answer"):
+            return None
         try:
             if self._faults.fails_with:
                 return self._fail(self._faults.fails_with, "The stand-in was told to fail.")
@@ -128,7 +134,8 @@ class Response:
             self._close("completed" if whole else "incomplete")
             return whole
         form = self.settings.output_format
-        audio = spoken(self._repertoire.say(text, "agent"), form)
+        aside = self._conversation is None  # what it reads out for a voice that failed may begin anywhere
+        audio = spoken(speech(text) if aside else self._repertoire.say(text, "agent"), form)
         whole = limit is None or len(audio) <= limit * AGENT_TOKEN_MS * BYTES_PER_MS[form]
         allowed = len(audio) if whole or limit is None else limit * AGENT_TOKEN_MS * BYTES_PER_MS[form]
         item = self._open_message("output_audio", "transcript", {"type": "audio", "transcript": ""}, text)
@@ -145,6 +152,8 @@ class Response:
                 new = " ".join(words[spoken_words:until])
                 self._delta("output_audio_transcript", "transcript", f" {new}" if spoken_words else new)
                 spoken_words = until
+            if at and self._reaches("word"):
+                await asyncio.Event().wait()
             item.audio += piece
             self._event("response.output_audio.delta", item, content_index=0, delta=base64.b64encode(piece).decode())
             at, delta = at + len(piece), delta + 1
@@ -157,12 +166,16 @@ class Response:
         arguments = json.dumps(call.arguments, separators=(",", ":"))
         item = self._begin({"type": "function_call", "name": call.name, "call_id": call.call_id, "arguments": ""})
         for piece in (arguments[: len(arguments) // 2], arguments[len(arguments) // 2 :]):
+            if item.data["arguments"] and self._reaches("call"):
+                await asyncio.Event().wait()
             item.data["arguments"] += piece
             self._event("response.function_call_arguments.delta", item, call_id=call.call_id, delta=piece)
             await asyncio.sleep(0)
         self.calls_made.add(call.call_id)
         self._note("calls", name=call.name, arguments=call.arguments)
         self._close("completed")
+        if self._reaches("tool"):
+            await asyncio.Event().wait()
 
     async def _pause(self, ms: float) -> None:
         await asyncio.sleep(ms / 1000 / self._manner.pace if self._manner.pace else 0)

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from app.adapters.endpoint import Known
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
+from app.adapters.servers import Server
 from app.adapters.spare import CALLS_A_LINK, Spares, SpareTimes
 from app.adapters.warm import Warm
 from app.core.record import CallInfo
@@ -20,6 +21,12 @@ from modes.receptionist import mode as receptionist
 from tests.adapters.sessions import GREETS, MODEL, NEVER, model_server, session, stocked, talked, until
 
 INFO = CallInfo(call_sid="CA1", account_sid="AC1", caller="", dialled="")
+
+
+def primes(warm: Warm) -> bool:
+    prepared = warm.prepared[INFO.call_sid]
+    assert isinstance(prepared, ModelSession)
+    return prepared.primes
 
 
 def spare_sessions(sessions: list[Session]) -> list[Session]:
@@ -239,10 +246,11 @@ async def test_a_spare_whose_other_end_is_gone_without_a_word_is_given_up_on_soo
 
 async def test_a_prepared_session_is_prepared_whatever_link_it_is_on() -> None:
     async with model_server() as (server, endpoint), stocked(server, endpoint) as spares:
-        warm = Warm(lambda info, mode, opening: session(endpoint), spares)
+        warm = Warm(lambda info, mode, opening, server: session(endpoint), spares)
         for _ in range(2):  # on the spare, then perhaps on its own
             warm.prepare(INFO, receptionist, None)
             it, path = warm.claim(INFO, receptionist, None)
+            assert isinstance(it, ModelSession)
             assert path == "prepared"
             await talked(it)
             it.close()
@@ -251,7 +259,7 @@ async def test_a_prepared_session_is_prepared_whatever_link_it_is_on() -> None:
 async def test_nothing_is_done_for_a_call_before_its_webhook_is_answered() -> None:
     made: list[str] = []
 
-    def make(info: CallInfo, mode: Mode, opening: Opening | None) -> ModelSession:
+    def make(info: CallInfo, mode: Mode, opening: Opening | None, server: Server) -> ModelSession:
         made.append(info.call_sid)
         return session(endpoint)
 
@@ -270,19 +278,20 @@ async def test_nothing_is_done_for_a_call_before_its_webhook_is_answered() -> No
 
 async def test_without_a_prepared_one_it_is_spare_or_cold() -> None:
     async with model_server() as (server, endpoint), stocked(server, endpoint) as spares:
-        warm = Warm(lambda info, mode, opening: session(endpoint), spares)
+        warm = Warm(lambda info, mode, opening, server: session(endpoint), spares)
         on_spare, path = warm.claim(INFO, receptionist, None)
         assert path == "spare"
         on_its_own, other = warm.claim(INFO, receptionist, None)
         assert other == "cold"
         for it in (on_spare, on_its_own):
+            assert isinstance(it, ModelSession)
             await talked(it)
             it.close()
 
 
 async def test_a_prepared_session_that_was_lost_is_replaced() -> None:
     async with model_server() as (server, endpoint), stocked(server, endpoint) as spares:
-        warm = Warm(lambda info, mode, opening: session(endpoint), spares)
+        warm = Warm(lambda info, mode, opening, server: session(endpoint), spares)
         warm.prepare(INFO, receptionist, None)
         await asyncio.sleep(0)
         prepared = warm.prepared[INFO.call_sid]
@@ -291,6 +300,7 @@ async def test_a_prepared_session_that_was_lost_is_replaced() -> None:
         await until(lambda: prepared.state == "lost")
         await until(lambda: spares.ready() == 1)
         it, path = warm.claim(INFO, receptionist, None)
+        assert isinstance(it, ModelSession)
         assert path == "spare"
         await talked(it)
         it.close()
@@ -299,18 +309,19 @@ async def test_a_prepared_session_that_was_lost_is_replaced() -> None:
 async def test_only_the_mode_s_own_beginning_of_a_prepared_session_is_primed() -> None:
     async with model_server() as (server, endpoint), stocked(server, endpoint, most=0) as spares:
 
-        def make(info: CallInfo, mode: Mode, opening: Opening | None) -> ModelSession:
+        def make(info: CallInfo, mode: Mode, opening: Opening | None, server: Server) -> ModelSession:
             return session(endpoint, opening=opening or GREETS)
 
         warm = Warm(make, spares, primes=True)
         warm.prepare(INFO, receptionist, None)
         await asyncio.sleep(0)
-        assert warm.prepared[INFO.call_sid].primes
+        assert primes(warm)
         warm.prepare(INFO, receptionist, Opening(history=[("user", "Hello.")], text="Go on."))
         await asyncio.sleep(0)
-        assert not warm.prepared[INFO.call_sid].primes
+        assert not primes(warm)
         warm.retire(INFO.call_sid)
         it, _ = warm.claim(INFO, receptionist, None)
+        assert isinstance(it, ModelSession)
         assert not it.primes
         it.close()
         await until(lambda: not server.live)
@@ -318,7 +329,7 @@ async def test_only_the_mode_s_own_beginning_of_a_prepared_session_is_primed() -
 
 async def test_closing_drops_what_was_prepared_and_what_was_spare() -> None:
     async with model_server() as (server, endpoint), stocked(server, endpoint) as spares:
-        warm = Warm(lambda info, mode, opening: session(endpoint), spares)
+        warm = Warm(lambda info, mode, opening, server: session(endpoint), spares)
         warm.prepare(INFO, receptionist, None)
         await until(lambda: spares.ready() == 1)
         warm.close()

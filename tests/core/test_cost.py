@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.core.cost import FLAGSHIP, FLAGSHIP_1, MINI, cost_usd, price_of
+from app.core.cost import cost_usd
+from app.prices import FLAGSHIP, FLAGSHIP_1, MINI, OURS
 
 M = 1_000_000
 
@@ -22,7 +23,7 @@ M = 1_000_000
     ],
 )
 def test_a_models_price_is_found_by_its_name_or_its_longest_prefix(model: str, price: object) -> None:
-    assert price_of(model) is price
+    assert OURS.of(model) == price
 
 
 def test_text_and_audio_have_prices_of_their_own() -> None:

@@ -53,6 +53,9 @@ def test_no_audio_in_five_seconds_is_a_failed_call_that_is_led_to_a_person(ready
     call.waits(4999)
     assert not call.over
     call.waits(1)
+    assert call.did(do.Reconnect).afresh
+    call.waits(4000)
+    call.waits(4000)
     assert call.did(do.Apologise)
     assert call.did(do.CloseStream).code == 1000
     assert call.did(do.CallIsOver).outcome == "failed"

@@ -66,8 +66,13 @@ def events() -> SearchStrategy[ev.Event]:
         st.builds(ev.ModelComplained, complaint, st.just(""), st.just(""), event_id=ask),
         st.just(ev.TimePassed()),
     ]
-    rare = st.sampled_from([ev.CallerLeft("stop"), ev.ModelLost("gone"), ev.HouseCloses(), ev.ModelReady(), STARTED])
-    return st.one_of(*talk, *talk, rare)
+    rare = st.sampled_from(
+        [ev.CallerLeft("stop"), ev.HouseCloses(), ev.HouseFailed("ours"), ev.NoModelLeft("none"), STARTED]
+    )
+    model = st.sampled_from(
+        [ev.ModelLost("gone"), ev.ModelLost("no", refused=True), ev.ModelReady(), ev.ModelReady(lasts_seconds=310.0)]
+    )
+    return st.one_of(*talk, *talk, rare, model)
 
 
 STARTED = ev.StreamStarted(stream_sid="MZ1", call_sid="CA1", account_sid="AC1", encoding="audio/x-mulaw", parameters={})
@@ -100,7 +105,7 @@ class Witness:
         self.asked = ""
         self.speech_ends: float | None = None
         """Until when the caller's speech holds back our requests, if nobody says that it ended."""
-        self.ends = self.offers = 0
+        self.ends = self.offers = self.reconnects = 0
         self.marks: set[str] = set()
         self.tools: dict[str, int] = {}
 
@@ -137,7 +142,9 @@ class Witness:
         if phase in (Phase.WAITING, Phase.OVER):
             return
         match event:
-            case ev.ModelReady(opening=True) if phase is Phase.OPENING:
+            case ev.ModelReady(opening=True) if phase is Phase.OPENING and (
+                self.machine.afresh or not self.machine.mending
+            ):
                 self.asked = "opening"
             case ev.ResponseStarted(response_id=response, out_of_band=False):
                 self.running.add(response)
@@ -169,7 +176,14 @@ class Witness:
                 self.asked = event_id
             case do.OfferTools():
                 self.offers += 1
-                assert self.offers == 1
+                assert self.offers == 1, "twice in one session"
+            case do.Reconnect():
+                assert last, "told to a session that is gone"
+                self.reconnects += 1
+                self.running.clear()
+                self.asked, self.speech_ends, self.offers = "", None, 0
+            case do.TellHistory():
+                assert self.machine.listening
             case do.MarkPlayback(name=name):
                 assert name not in self.marks
                 self.marks.add(name)

@@ -102,7 +102,7 @@ def test_what_comes_back_after_the_call_is_written_down() -> None:
 
 def test_what_came_back_between_two_streams_is_told_on_the_second() -> None:
     first = in_background()
-    first.act(ev.ModelLost("gone"))
+    first.act(ev.ModelLost("gone", refused=True))
     first.act(finished())
     second = Story(record=first.record, starts_at=first.clock)
     second.rings()
@@ -117,7 +117,7 @@ def test_what_came_back_between_two_streams_is_told_on_the_second() -> None:
 
 def test_what_was_called_on_one_stream_comes_back_on_the_next() -> None:
     first = in_background()
-    first.act(ev.ModelLost("gone"))
+    first.act(ev.ModelLost("gone", refused=True))
     second = Story(record=first.record, starts_at=first.clock)
     second.rings()
     second.says("r1", ("a1", 500))
@@ -158,7 +158,7 @@ def test_one_that_was_carried_through_all_the_same_corrects_the_record() -> None
 
 def test_one_that_was_cut_off_keeps_no_later_stream_from_looking_after_the_caller() -> None:
     first = calls_tool("book")
-    first.act(ev.ModelLost("gone"))
+    first.act(ev.ModelLost("gone", refused=True))
     second = Story(record=first.record, starts_at=first.clock)
     second.rings()
     second.says("r1", ("a1", 500))
@@ -183,7 +183,7 @@ def test_the_callers_turns_are_counted_over_all_streams_of_a_call() -> None:
     first.act(ev.KeyPressed("1"), ev.KeyPressed("2"))
     first.waits(2000)
     assert record.caller_turns == 2
-    first.act(ev.ModelLost("gone"))
+    first.act(ev.ModelLost("gone", refused=True))
     second = Story(record=record, starts_at=first.clock)
     second.rings()
     second.says("r1", ("a1", 500))

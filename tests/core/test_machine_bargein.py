@@ -8,6 +8,7 @@ import pytest
 from app.core import effects as do
 from app.core import events as ev
 from app.core.record import Turn
+from app.core.talk import HEARD_NOTHING, HEARD_PART
 from tests.core.story import Story
 
 
@@ -101,6 +102,40 @@ def test_a_server_that_does_not_interrupt_by_itself_is_told_to_cancel() -> None:
     assert call.did(do.CancelResponse).response_id == "r1"
     call.act(ev.ResponseDone("r1", "cancelled"), ev.CallerSpoke("c2"))
     assert call.did_not(do.CancelResponse)
+
+
+def test_a_model_that_cannot_forget_is_told_in_words_what_was_heard() -> None:
+    call = Story(server_truncates=False)
+    call.rings()
+    call.says("r1", ("a1", 3000), text="Good morning, how can I help you?")
+    call.waits(1500)
+    call.act(ev.CallerSpoke("c1"))
+    assert call.did_not(do.Truncate)
+    note = call.did(do.AddText)
+    assert (note.role, note.text) == ("system", HEARD_PART.format(heard="Good morning,"))
+    assert call.did(do.ClearPlayback)
+
+
+def test_a_model_that_cannot_forget_is_told_of_each_item_that_was_not_heard_at_all() -> None:
+    call = Story()
+    call.machine.served_by(interrupts=True, truncates=False)
+    call.rings()
+    call.says("r1", ("a1", 1000), ("a2", 500))
+    call.waits(1000)
+    call.act(ev.CallerSpoke("c1"))
+    assert call.did_not(do.DeleteItem)
+    assert [note.text for note in call.all(do.AddText)] == [HEARD_NOTHING]
+
+
+def test_an_engine_that_does_not_stop_by_itself_is_known_once_it_answers() -> None:
+    call = Story()
+    call.machine.served_by(interrupts=False, truncates=True)
+    call.rings()
+    call.says("r1", ("a1", 3000), done=False)
+    call.waits(500)
+    call.act(ev.CallerSpoke("c1"))
+    assert call.did(do.CancelResponse).response_id == "r1"
+    assert call.did(do.Truncate) == do.Truncate("a1", 0, 500)
 
 
 def test_flushed_marks_do_not_count_as_heard() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from app.core import effects as do
 from app.core import events as ev
+from app.core.phases import STILL_NOT_THERE
 from tests.core.story import Story, greeted, returned
 
 
@@ -30,6 +31,9 @@ def test_a_silent_caller_is_asked_and_then_taken_leave_of() -> None:
     call.waits(16_900)
     assert call.did_not(do.AddText)
     call.waits(200)
+    assert call.did(do.AddText).text == STILL_NOT_THERE
+    call.says("r3", ("a3", 2000))
+    call.waits(17_100)
     assert call.did(do.HangUp).reason == "dormant"
     assert call.did(do.AddText)
     call.says("r2", ("a2", 1500))
@@ -69,6 +73,8 @@ def test_a_caller_who_speaks_during_the_goodbye_for_silence_takes_it_back() -> N
     call = greeted(dormant_seconds=10.0, goodbye_seconds=5.0)
     call.waits(10_000)
     call.says("r1", ("a1", 1000))
+    call.waits(6000)
+    call.says("r3", ("a3", 1000))
     call.waits(6000)
     assert call.did(do.HangUp)
     call.says("r2", ("a2", 2000))

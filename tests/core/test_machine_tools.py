@@ -135,7 +135,7 @@ def test_a_server_that_is_slow_to_begin_an_answer_is_asked_for_it_once() -> None
 def test_a_server_that_owes_an_answer_to_the_caller_is_asked_for_it() -> None:
     call = greeted()
     call.caller_talks("c1")
-    call.waits(2999)
+    call.waits(1999)
     assert call.did_not(do.RequestResponse)
     call.waits(1)
     assert call.did(do.RequestResponse)

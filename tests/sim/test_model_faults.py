@@ -1,6 +1,8 @@
 """At the model stand-in's doors: who is turned away, and what goes wrong on request."""
 
+import asyncio
 import json
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -48,10 +50,15 @@ async def test_the_doors_are_where_the_real_ones_are() -> None:
                 await socket.recv()
 
 
-@pytest.mark.parametrize("header", [{"Authorization": f"Bearer {SECRET}"}, {"api-key": SECRET}])
-async def test_the_key_is_asked_for(header: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("path", "header"),
+    [("/v1/realtime", {"Authorization": f"Bearer {SECRET}"}), ("/openai/v1/realtime", {"api-key": SECRET})],
+)
+async def test_the_key_is_asked_for(path: str, header: dict[str, str]) -> None:
+    other = {"api-key": SECRET} if "Authorization" in header else {"Authorization": f"Bearer {SECRET}"}
     async with serving(scripts=[CALL], api_key=SECRET) as (_, url):
-        for wrong in ({}, {"Authorization": "Bearer other"}):
+        url = url.removesuffix("/v1/realtime") + path
+        for wrong in ({}, {"Authorization": "Bearer other"}, other):
             with pytest.raises(InvalidStatus) as refused:
                 await connect(f"{url}?model=m", additional_headers=wrong)
             assert refused.value.response.status_code == 401
@@ -130,3 +137,66 @@ async def test_a_transcription_can_fail_and_the_answer_comes_all_the_same() -> N
                 await client.until("response.done")
             done = next(event for event in client.seen if event["type"] == "response.done")
             assert done["response"]["output"][0]["name"] == "look"
+
+
+@pytest.mark.parametrize(
+    ("by", "ends"),
+    [
+        ("torn", 1006),
+        ("1001", 1001),
+        ("1011", 1011),
+        ("4000", 4000),
+        ("stall", 0),
+        ("deaf", 0),
+        ("insufficient_quota", 0),
+    ],
+)
+async def test_a_session_breaks_in_the_midst_of_a_word(by: Any, ends: int) -> None:
+    async with serving(scripts=[CALL], delta_ms=20) as (server, url):
+        server.register(CALL, faults=Faults(breaks_in="word", breaks_by=by, sessions=1))
+        async with session(url) as client:
+            await client.configure(ga())
+            await client.send("response.create")
+            await client.until("response.output_audio.delta")
+            if ends:
+                with pytest.raises(ConnectionClosed) as closed:
+                    await client.until("response.done")
+                assert (closed.value.rcvd.code if closed.value.rcvd else 1006) == ends
+            elif by == "insufficient_quota":
+                assert (await client.until("error"))["error"]["code"] == by
+            else:
+                await asyncio.wait_for(server.sessions[-1].broke.wait(), 5)
+                await client.send("response.create")
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(client.socket.recv(), 0.1)
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+async def test_the_upgrade_can_be_refused_with_a_status(status: Any) -> None:
+    async with serving(scripts=[CALL], faults=Faults(refuse_status=status)) as (_, url):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{url}?model=m")
+        assert refused.value.response.status_code == status
+
+
+async def test_a_session_that_takes_over_goes_on_where_the_history_ends() -> None:
+    """Every kind of item is taken as the real server takes it, and what was said is not said again."""
+    told = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Who is it?"}]}
+    call = {"type": "function_call", "call_id": "c1", "name": "look", "arguments": '{"who":"me"}'}
+    came = {"type": "function_call_output", "call_id": "c1", "output": "{}"}
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "It is"}]}
+    note = "Continue without a greeting."
+    go_on = {"type": "message", "role": "system", "content": [{"type": "input_text", "text": note}]}
+    for items, answer in (
+        ([told, go_on], "look"),
+        ([told, call, came, go_on], "It is me."),
+        ([told, call, came, said, go_on], "me."),
+    ):
+        async with serving(scripts=[CALL]) as (server, url):
+            server.register(CALL, faults=Faults())
+            async with session(url) as client:
+                await client.configure(ga(tools=[function("look")]))
+                for item in items:
+                    await client.send("conversation.item.create", item=item)
+                output = (await client.ask())[-1]["response"]["output"][-1]
+                assert (output.get("name") or output["content"][0]["transcript"]) == answer

@@ -45,11 +45,11 @@ def test_every_sentence_of_the_scripts_is_recorded_for_any_day_time_and_name(pat
     script = tomllib.loads(path.read_text(encoding="utf-8"))
     lines = [
         (speaker, env.from_string(turn[part]))
-        for turn in script["turn"]
+        for turn in script.get("turn", [])
         for part, speaker in (("caller", script["caller"]["voice"]), ("preamble", "agent"), ("agent", "agent"))
         if part in turn
     ]
-    assert lines
+    assert lines or script["outbound"]["result"] in ("busy", "no-answer"), "nobody talks only where nobody picks up"
     said = set()
     half_hours = [time for time in TIMES if time.endswith(("o'clock", "thirty"))]
     for slot["weekday"], slot["time"], slot["spell"] in product(WEEKDAYS, half_hours, ("B, A, K, E, R", SPELLED)):
