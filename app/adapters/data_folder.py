@@ -5,13 +5,15 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import structlog
 
+from app.adapters import processes
 from app.adapters.embedded_pg import EmbeddedPostgres
 from app.errors import SetupError
+from app.log import hide
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -26,11 +28,72 @@ class Running(msgspec.Struct, frozen=True):
     database_url: str
     model: str
     """URL of the built-in model stand-in; empty if a real model answers."""
+    started: str = ""
+    """When the process began, in the system's words: with `pid` it is this process and no other."""
+    began: float = 0.0
+    """When it began to answer, in seconds of the epoch."""
+    port: int = 0
+    version: str = ""
+    key: str = ""
+    """What its own door wants to see: whoever may read this file may ask how it stands."""
+
+
+class Starting(msgspec.Struct, frozen=True):
+    """What a server leaves here until it answers."""
+
+    pid: int
+    started: str
+    port: int
 
 
 def running_file(folder: Path) -> Path:
     """Where `Running` is, as JSON."""
     return folder / "serve.json"
+
+
+def starting_file(folder: Path) -> Path:
+    """Where `Starting` is, as JSON."""
+    return folder / "starting.json"
+
+
+def read_running(folder: Path) -> Running | None:
+    """The server that answers for this folder; None if there is none, or what is written there is of one that died."""
+    return _of_the_living(running_file(folder), Running)
+
+
+def read_starting(folder: Path) -> Starting | None:
+    """The server that is starting with this folder; None if there is none."""
+    return _of_the_living(starting_file(folder), Starting)
+
+
+Left = TypeVar("Left", Running, Starting)
+
+
+def _of_the_living(path: Path, kind: type[Left]) -> Left | None:
+    try:
+        left = msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return left if processes.same(left.pid, left.started) else None
+
+
+def note_starting(folder: Path, port: int) -> None:
+    """Tell other commands that this process starts."""
+    note = Starting(os.getpid(), processes.began(os.getpid()), port)
+    write_private(starting_file(folder), msgspec.json.encode(note).decode())
+
+
+def forget(path: Path) -> None:
+    """Take away what this process left for other commands, unless another has put its own there."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        if msgspec.json.decode(path.read_bytes(), type=Whose).pid == os.getpid():
+            path.unlink()
+
+
+class Whose(msgspec.Struct):
+    """Any of the notes, as far as it says whose it is."""
+
+    pid: int
 
 
 class Database(NamedTuple):
@@ -81,7 +144,9 @@ def kept_secret(folder: Path, name: str) -> str:
             os.link(fresh, path)
             log.warning("made a secret", what=name, where=str(path))
         fresh.unlink()
-    return path.read_text().strip()
+    secret = path.read_text().strip()
+    hide(secret)
+    return secret
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """DATABASE_URL to an engine: Postgres as its users write it, also behind a transaction pooler, and one clear error without it."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ NOT_OURS = {
 
 CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 10.0
+RECYCLE_SECONDS = 540
+"""Poolers and proxies of hosting providers end connections after ten minutes (Fly, mpg/client-configuration)."""
 
 
 def database_url(text: str) -> URL:
@@ -119,7 +122,13 @@ def make_engine(
         query.pop("ssl", None)
         connect["ssl"] = _ssl_context(mode, certificates)
     pool: dict[str, Any] = (
-        {"pool_size": pool_size, "max_overflow": max_overflow, "pool_timeout": CONNECT_SECONDS, "pool_pre_ping": True}
+        {
+            "pool_size": pool_size,
+            "max_overflow": max_overflow,
+            "pool_timeout": CONNECT_SECONDS,
+            "pool_pre_ping": True,
+            "pool_recycle": RECYCLE_SECONDS,
+        }
         if keep_connections
         else {"poolclass": NullPool}
     )
@@ -232,8 +241,12 @@ def reason_of(error: BaseException) -> str:
     cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
     if isinstance(cause, TimeoutError):
         return f"no answer within {CONNECT_SECONDS:g} s"
-    lines = str(cause).strip().splitlines()
+    lines = _VALUE.sub(r"\1", str(cause)).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(cause).__name__
+
+
+_VALUE = re.compile(r"(query argument \$\d+): .*(?= \()", re.DOTALL)
+"""The driver tells the value that it could not bind, which may be what a caller said."""
 
 
 REMEDIES = {

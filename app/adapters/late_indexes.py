@@ -36,6 +36,8 @@ LATE = (
     LateIndex("ix_calls_cut", "calls", f"(started_at, call_sid) WHERE {CUT}"),
     LateIndex("ix_calls_failed", "calls", f"(started_at, call_sid) WHERE {FAILED}"),
     LateIndex("ix_turns_words", "turns", f"USING gin ({WORDS})"),
+    LateIndex("ix_bookings_phone", "bookings", "(phone)"),
+    LateIndex("ix_messages_phone", "messages", "(phone)"),
 )
 
 STATE = text(

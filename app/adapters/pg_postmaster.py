@@ -1,6 +1,7 @@
 """What a Postgres server tells about itself in its database folder, and whether it is alive."""
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -95,6 +96,26 @@ def end_orphan(database: Path, deadline: float) -> None:
                 f"A Postgres that an earlier Offhook left (process {running.pid}) does not stop. End it, then start again."
             )
         time.sleep(POLL_SECONDS)
+
+
+def end_left_over(folder: Path, deadline: float) -> list[int]:
+    """End every server of a data folder that nobody owns: the app that held its lock is dead. Returns whom it ended.
+
+    deadline: `time.monotonic()`. Raises SetupError if one has not gone by then.
+    """
+    ended = []
+    for database in sorted(folder.glob("pg[0-9]*/PG_VERSION")):
+        running = read_postmaster(database.parent)
+        if running is None or not running.alive:
+            continue
+        with Path(f"{database.parent}.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # its owner lives
+            end_orphan(database.parent, deadline)
+            ended.append(running.pid)
+    return ended
 
 
 def complaints(output: Path) -> list[str]:

@@ -7,6 +7,7 @@ import msgspec
 
 from app.mode import CallContext, Disclosure, EndCall, Mode, ToolError, Transfer, about, tool
 from modes.csr import orders, writes
+from modes.csr.caller import caller_rows
 from modes.csr.demo import put_demo_rows
 from modes.csr.proof import Claim, identified, plain, prove, whoever
 from modes.csr.tables import Ticket
@@ -221,5 +222,6 @@ mode = Mode(
     opening="(A caller is on the line. Greet them in one short sentence with the office's name, and ask how you can help.)",
     outcome=Service,
     disclosure=Disclosure(ai=True, when="always"),
+    caller_rows=caller_rows,
     demo=put_demo_rows,
 )

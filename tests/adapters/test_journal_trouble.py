@@ -151,13 +151,13 @@ async def test_closing_writes_what_a_cancelled_writer_left(engine: AsyncEngine) 
         running = asyncio.create_task(journal.run())
         for number in range(BATCH_ROWS + 7):
             journal.put(turn(number, "journal"))
-        write = journal._write
+        write = journal._batch.write
 
         async def write_and_tell(piece: list[Entry]) -> None:
             entered.set()
             await write(piece)
 
-        journal._write = write_and_tell  # type: ignore[method-assign]
+        journal._batch.write = write_and_tell  # type: ignore[method-assign]
         await entered.wait()
         running.cancel()
         await asyncio.wait([running])
