@@ -4,6 +4,7 @@ What a link does without the core is `link.py`. Source of all rules: RFC 6455.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import cast
 
 import structlog
@@ -21,7 +22,7 @@ CLOSE_SECONDS = 1.0
 """How long a peer has to answer our close frame."""
 
 
-class CoreEnd(asyncio.Protocol):
+class CoreEnd(asyncio.Protocol, ABC):
     """One connection, either side. A subclass feeds the core, and says who hears what comes of it."""
 
     def __init__(self, core: Protocol, *, max_unsent: int) -> None:
@@ -39,6 +40,8 @@ class CoreEnd(asyncio.Protocol):
         self._closed_by_us = False
         self._why = ""
         self._binary_logged = False
+        self.call_sid = ""
+        """Whose link it is, once that is known; for the log."""
 
     # --- for the subclass -------------------------------------------------------------------------------------------
 
@@ -46,21 +49,21 @@ class CoreEnd(asyncio.Protocol):
         """The handshake is done."""
         self._pinging = asyncio.get_running_loop().call_later(PING_SECONDS, self._ping)
 
+    @abstractmethod
     def _hear(self, text: bytes) -> None:
         """One whole text message, valid UTF-8."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _between_messages(self) -> None:
         """A data frame has been read: a message may have begun or ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _stop(self) -> None:
         """Nothing more may be sent or handed on; what still comes is the core's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _tell(self, code: int, reason: str) -> None:
         """The link is over. Told by every way that it can end, so perhaps more than once."""
-        raise NotImplementedError
 
     # --- asyncio.Protocol -------------------------------------------------------------------------------------------
 
@@ -76,7 +79,7 @@ class CoreEnd(asyncio.Protocol):
         """The peer reads more slowly than we write, and the bound is reached: it is dropped."""
         self._clogged = True
         self._why = "reads too slowly"
-        log.warning("a peer reads too slowly", unsent_bytes=self.max_unsent)
+        log.warning("a peer reads too slowly", call_sid=self.call_sid, unsent_bytes=self.max_unsent)
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -157,7 +160,7 @@ class CoreEnd(asyncio.Protocol):
         """A binary message: neither carrier nor model sends any."""
         if not self._binary_logged:
             self._binary_logged = True
-            log.warning("binary message passed over", expected="text", bytes=len(data))
+            log.warning("binary message passed over", call_sid=self.call_sid, expected="text", bytes=len(data))
 
     def _invalid(self) -> None:
         """Text that is not UTF-8: the connection fails (section 8.1)."""
@@ -183,7 +186,7 @@ class CoreEnd(asyncio.Protocol):
     def _ping(self) -> None:
         """Look whether the peer is still there; a half-open socket says nothing by itself."""
         if not self._alive:
-            log.warning("the peer answers no ping", seconds=PING_SECONDS)
+            log.warning("the peer answers no ping", call_sid=self.call_sid, seconds=PING_SECONDS)
             self._why = "answers no ping"
             self.abort()
             return

@@ -9,18 +9,22 @@ import contextlib
 import errno
 import re
 import socket
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
 import structlog
 
 from app.adapters.link import WireLink
-from app.adapters.upgrade import read_upgrade
+from app.adapters.upgrade import Upgrade, read_upgrade
 from app.errors import SetupError
 from app.switchboard import Switchboard
 from app.web.asgi_link import MESSAGE_BYTES, UNSENT_BYTES
+from app.web.cold_streams import ColdStreams
+from app.web.crowd import Crowd
+from app.web.fly import MISDIRECTED
 from app.web.guard import Guard
-from app.web.streams import PhoneStream, judge
+from app.web.lent_connections import LentConnections, address_of
+from app.web.streams import PhoneStream, Verdict, judge
 
 log = structlog.get_logger()
 
@@ -29,7 +33,7 @@ HEAD_SECONDS = 5.0
 LEAVE_SECONDS = 1.0
 """How long a peer that was refused, or told goodbye, may take to close its end."""
 UNDECIDED = 1000
-"""Connections that may be reading their heads at once; past that the oldest is dropped."""
+"""Connections that may be reading their heads at once; past that the oldest is dropped, of the address that has most."""
 BACKLOG = 1024
 MEDIA = b"GET /voice/ws/"
 GOING_AWAY = 1001
@@ -40,8 +44,14 @@ TOO_LONG = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\n"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(_TOO_LONG), _TOO_LONG)
 )
+_TOO_MANY = b"too many connections from your address: close some, or ask again in a moment\n"
+TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(_TOO_MANY), _TOO_MANY)
+)
 REFUSALS = {
     403: "expected a stream URL and signature of ours: the ticket or the signature is wrong, used or late\n",
+    MISDIRECTED: "another machine has this call\n",
     404: "expected /voice/ws/<mode>/<ticket> with a mode that there is\n",
 }
 
@@ -50,15 +60,24 @@ class FastDoor:
     """The port of one process."""
 
     def __init__(
-        self, board: Switchboard, guard: Guard, account_sid: str, web: Callable[[], asyncio.BaseProtocol]
+        self,
+        board: Switchboard,
+        guard: Guard,
+        account_sid: str,
+        web: Callable[[], asyncio.BaseProtocol],
+        cold: ColdStreams | None = None,
     ) -> None:
-        """account_sid: ours; empty where none is configured. web: makes hypercorn's protocol for a connection."""
+        """account_sid: ours; empty where none is configured. web: makes hypercorn's protocol for a connection.
+
+        cold: looks into tickets of other processes; None where there is none.
+        """
+        self.cold = cold
         self.board = board
         self.guard = guard
         self.account_sid = account_sid
         self.web = web
-        self.undecided: dict[Entrance, None] = {}
-        """In the order they came."""
+        self.undecided: Crowd[Entrance] = Crowd()
+        self.lent = LentConnections()
         self.links: set[PhoneLink] = set()
         self._crowded = False
         """It was said; again once there was room for half as many."""
@@ -86,7 +105,8 @@ class FastDoor:
     async def close(self) -> None:
         """Shut, drop who has not said what he wants, and say goodbye to what streams still; they get a second to answer."""
         self.shut()
-        for entrance in list(self.undecided):
+        self.lent.close()
+        for entrance in self.undecided:
             entrance.drop()
         for link in list(self.links):
             link.close(GOING_AWAY, "the server stops")
@@ -97,16 +117,16 @@ class FastDoor:
 
     def came(self, entrance: "Entrance") -> None:
         """A connection whose head is awaited; too many, and the oldest makes room."""
-        self.undecided[entrance] = None
+        self.undecided.add(entrance, address_of(entrance.transport))
         if len(self.undecided) > UNDECIDED:
             if not self._crowded:
                 self._crowded = True
                 log.warning("too many connections without a request; the oldest are dropped", at_most=UNDECIDED)
-            next(iter(self.undecided)).drop()
+            self.undecided.oldest().drop()
 
     def decided(self, entrance: "Entrance") -> None:
         """Its head was read, or it is gone."""
-        self.undecided.pop(entrance, None)
+        self.undecided.discard(entrance)
         if len(self.undecided) < UNDECIDED // 2:
             self._crowded = False
 
@@ -141,6 +161,7 @@ class Entrance(asyncio.Protocol):
         self._read = bytearray()
         self._refused = False
         self._timer: asyncio.TimerHandle | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A peer has connected."""
@@ -161,8 +182,10 @@ class Entrance(asyncio.Protocol):
             read = bytes(self._read)
             if is_media(read[:end]):
                 self._stream(read[:end], read[end:])
-            else:
+            elif self.door.lent.add(self.transport):
                 self._hand_over(self.door.web(), read)
+            else:
+                self._refuse(TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It went before it was clear, or after it was refused."""
@@ -197,11 +220,29 @@ class Entrance(asyncio.Protocol):
             self._refuse(upgrade.answer.serialize())
             return
         verdict = judge(door.board, door.guard, upgrade.path.split("?")[0], upgrade.signature)
+        if verdict.open and door.cold is not None:
+            self.transport.pause_reading()
+            work = door.cold.take_in(verdict, replayed=door.cold.fly.replayed(_header_names(head)))
+            self._looking = asyncio.get_running_loop().create_task(self._look(work, upgrade, rest))
+            return
+        self._decide(verdict, upgrade, rest)
+
+    async def _look(self, work: Coroutine[Any, Any, Verdict], upgrade: Upgrade, rest: bytes) -> None:
+        """The books are asked about a ticket, for two seconds at most; the peer waits, or goes."""
+        verdict = await work
+        if not self.transport.is_closing():
+            self._decide(verdict, upgrade, rest)
+        elif verdict.call is not None:
+            self.door.board.unjoined(verdict.call)
+
+    def _decide(self, verdict: Verdict, upgrade: Upgrade, rest: bytes) -> None:
+        door = self.door
         if verdict.status != 101:
-            self._refuse(upgrade.refuse(verdict.status, REFUSALS[verdict.status]))
+            self._refuse(upgrade.refuse(verdict.status, REFUSALS[verdict.status], verdict.headers))
             return
         link = PhoneLink(upgrade.accept(), max_unsent=UNSENT_BYTES)
         link.door = door
+        link.call_sid = "" if verdict.call is None else verdict.call.info.call_sid
         link.listener = PhoneStream(door.board, link, verdict, account_sid=door.account_sid, door="fast")
         door.linked(link)
         self._hand_over(link, rest)
@@ -220,6 +261,11 @@ class Entrance(asyncio.Protocol):
 def is_media(head: bytes) -> bool:
     """Whether a request's head, with its empty line, asks for a media stream."""
     return head.startswith(MEDIA) and _upgrade.search(head) is not None
+
+
+def _header_names(head: bytes) -> dict[str, str]:
+    """Which headers a request has, in lower case; their values do not matter."""
+    return {line.partition(b":")[0].strip().lower().decode("latin-1"): "" for line in head.splitlines()[1:]}
 
 
 def _head_end(read: bytearray, seen: int) -> int:

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from twilio.request_validator import RequestValidator
 
+from app import metrics
 from app.settings import LOOPBACK, Settings
 
 log = structlog.get_logger()
@@ -72,13 +73,25 @@ class Guard:
             form = Form(_pairs(await self.body(request)))
         algorithm = _algorithm(request.headers)
         if not self.signed(url, form, signature, algorithm):
+            metrics.refused_total.labels("webhook").inc()
             log.warning("webhook with a wrong signature refused", path=request.url.path)
             raise Refused(
                 PlainTextResponse(
                     "the signature does not fit: check TWILIO_AUTH_TOKEN, and PUBLIC_URL against the webhook's\n", 403
                 )
             )
-        return form if request.method == "POST" else Form(_pairs(request.scope["query_string"]))
+        if request.method != "POST":
+            form = Form(_pairs(request.scope["query_string"]))
+        self._account(request, form)
+        return form
+
+    def _account(self, request: Request, form: Form) -> None:
+        """A token proves who signed; the account, that it is about a call of ours. Raises Refused: 403."""
+        ours = self.settings.twilio_account_sid
+        if ours and form.getlist("AccountSid") != [ours]:
+            metrics.refused_total.labels("webhook").inc()
+            log.warning("webhook of another account refused", path=request.url.path)
+            raise Refused(PlainTextResponse("expected the AccountSid of TWILIO_ACCOUNT_SID\n", 403))
 
     async def body(self, request: Request) -> bytes:
         """The body, bounded in size and time: nobody has proved anything yet."""

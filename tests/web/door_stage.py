@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from hypercorn.asyncio import serve
+from hypercorn.config import Config
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -61,6 +62,9 @@ class Board:
         self.tickets.remove(ticket)
         return _Call()
 
+    def foreign(self, mode: str, ticket: str) -> Any:
+        return None
+
     def answer(self, call: Any, link: Any, started: ev.StreamStarted, door: str) -> Relay:
         self.doors.append(door)
         self.relays.append(Relay(link))
@@ -76,6 +80,8 @@ class _Named:
 
 
 class _Call:
+    tape = None
+
     def __init__(self) -> None:
         self.info = ev.StreamStarted(stream_sid="", call_sid=CALL, account_sid=ACCOUNT, parameters={}, encoding="")
 
@@ -86,6 +92,16 @@ async def _echo(request: Request) -> Response:
     return PlainTextResponse(
         f"{request.method} {len(body)} {hashlib.sha256(body).hexdigest()} from {request.client.host}:{request.client.port}"
     )
+
+
+async def _big(request: Request) -> Response:
+    left = int(request.headers["x-size"])
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(left >> 16):
+            yield b"x" * (1 << 16)
+
+    return StreamingResponse(pieces())
 
 
 async def _events(request: Request) -> Response:
@@ -106,8 +122,8 @@ async def _socket(socket: WebSocket) -> None:
 class Stage:
     """A door that is open, and what is behind it."""
 
-    def __init__(self, door: FastDoor, board: Board, port: int, app: Starlette) -> None:
-        self.door, self.board, self.port, self.app = door, board, port, app
+    def __init__(self, door: FastDoor, board: Board, port: int, app: Starlette, config: Config) -> None:
+        self.door, self.board, self.port, self.app, self.config = door, board, port, app, config
         self._peers: list[Peer] = []
 
     async def connect(self, host: str = "127.0.0.1", port: int = 0) -> "Peer":
@@ -250,16 +266,18 @@ async def a_stage() -> AsyncIterator[Stage]:
         routes=[
             Route("/echo", _echo, methods=["GET", "POST"]),
             Route("/events", _events),
+            Route("/big", _big),
             WebSocketRoute("/voice/ws/{path:path}", _socket),
         ]
     )
     app.state.go_on = asyncio.Event()
     lent, closing, board = LentServer(), asyncio.Event(), Board()
-    web = asyncio.create_task(serve(app, config(lent.bind), shutdown_trigger=closing.wait))
+    settings = config(lent.bind)
+    web = asyncio.create_task(serve(app, settings, shutdown_trigger=closing.wait))
     door = FastDoor(cast(Switchboard, board), guard(), ACCOUNT, await lent.factory)
     await door.open("127.0.0.1", 0)
     try:
-        stage = Stage(door, board, door.addresses[0][1], app)
+        stage = Stage(door, board, door.addresses[0][1], app, settings)
         yield stage
         await stage.clear()
     finally:

@@ -3,11 +3,14 @@
 from urllib.parse import quote, urlencode
 
 import pytest
+from starlette.datastructures import ImmutableMultiDict
+from twilio.request_validator import RequestValidator
 
 from app.web import guard as doors
 from app.web.guard import FORM_BYTES, Guard
 from tests.house.samples import make_settings
 from tests.web.samples import (
+    ACCOUNT,
     CALL,
     HOST,
     TOKEN_A,
@@ -157,3 +160,25 @@ async def test_the_path_is_signed_as_it_was_asked_for_percent_encoding_and_all()
     target = "/twilio/" + quote("é b") + "?q=" + quote("ü")
     form = await guard().form(form_post(target, Q, sign(HOST + target, params=dict(Q))))
     assert form["CallSid"] == CALL
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize(
+    ("accounts", "status"), [([ACCOUNT], 0), ([], 403), (["AC" + "9" * 32], 403), ([ACCOUNT, "AC" + "9" * 32], 403)]
+)
+async def test_where_our_account_is_set_only_its_webhooks_are_let_in(
+    method: str, accounts: list[str], status: int
+) -> None:
+    ours = Guard(make_settings(public_url=HOST, twilio_account_sid=ACCOUNT), (TOKEN_B,), "")
+    pairs = [("CallSid", CALL), *(("AccountSid", account) for account in accounts)]
+    target = "/x" if method == "POST" else "/x?" + urlencode(pairs)
+    signed = RequestValidator(TOKEN_B).compute_signature(
+        HOST + target, ImmutableMultiDict(pairs if method == "POST" else [])
+    )
+    asked = (
+        form_post(target, pairs, signed) if method == "POST" else request(target, "GET", {"x-twilio-signature": signed})
+    )
+    if status:
+        assert await refusal(ours, asked) == status
+    else:
+        assert (await ours.form(asked))["CallSid"] == CALL
