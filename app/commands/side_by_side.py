@@ -9,7 +9,8 @@ import msgspec
 
 from app.adapters.store import CallStore
 from app.sim.budgets import Budgets, exceeded
-from app.sim.rehearsal import Target, Watcher, rehearse
+from app.sim.placing import Target
+from app.sim.rehearsal import Watcher, rehearse
 from app.sim.report import Report
 from app.sim.script import Script
 

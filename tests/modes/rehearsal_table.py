@@ -50,15 +50,20 @@ class Rehearsal(Story):
         store: LedgerStore | None = None,
         caller: str = CALLER,
         at: datetime = MONDAY,
+        fields: dict[str, Any] | None = None,
         **terms: Any,
     ) -> None:
         self.loop = VirtualTime()
+        terms = {"greets": bool(mode.opening)} | terms  # as the house has it
         super().__init__(mode=mode, open_now=office.open_at(at), starts_at=self.loop.time(), **terms)
         self.mode = mode
         self.office = office
         self.store = store if store is not None else LedgerStore()
         self.at = at
         self.info = CallInfo(call_sid=self.record.call_sid, account_sid="AC1", caller=caller, dialled=DIALLED)
+        self.fields = fields or {}
+        """What the call was asked for with, if we placed it."""
+        self.never_called: list[str] = []
         self.text_box = TextBox()
         self.text_rows: list[Milestone] = []
         self.texting = Texting(self.text_box, DIALLED, self.text_rows.append)
@@ -179,7 +184,12 @@ class Rehearsal(Story):
             caller_turns=self.record.caller_turns,
             text=self.texting.to(self.info),
             session=no_session,
+            fields=self.fields,
+            never_call=self._never_call,
         )
+
+    async def _never_call(self) -> None:
+        self.never_called.append(self.info.caller)
 
     def _response(self) -> tuple[str, str]:
         self.count += 1
