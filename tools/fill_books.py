@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -25,6 +27,8 @@ from app.adapters.embedded_pg import EmbeddedPostgres
 from app.adapters.late_indexes import LATE, build_missing
 from app.adapters.ledger_queries import Edge, Ledger, Wanted
 from app.adapters.migrate import migrate
+from app.adapters.stats_days import EXACT_CALLS, FEW, KEPT, day_edges, figures
+from app.adapters.stats_queries import Wish, stats
 
 TURNS = 10
 PIECE = 50_000
@@ -32,17 +36,25 @@ PIECE = 50_000
 
 CALLS = """
 INSERT INTO calls (call_sid, mode, direction, from_number, to_number, started_at, ended_at, outcome, cost_usd, greeting_path,
-                   greeting_ms, version, model, slowest_turn_ms, cuts, failed_tools)
+                   greeting_ms, version, model, slowest_turn_ms, cuts, failed_tools, turn_ms)
 SELECT 'CA' || md5(n::text),
        CASE WHEN n % 1000 = 0 THEN 'reminder' WHEN n % 5 = 0 THEN 'ivr' WHEN n % 7 = 0 THEN 'csr' ELSE 'receptionist' END,
        'inbound', '+1415' || lpad((n * 7919 % 10000000)::text, 7, '0'), '+14155550199',
        timestamptz '2026-11-01' - n * interval '31 seconds',
        timestamptz '2026-11-01' - n * interval '31 seconds' + interval '2 min',
        CASE WHEN n % 200 = 0 THEN 'failed' WHEN n % 9 = 0 THEN 'transferred' WHEN n % 4 = 0 THEN 'caller_left' ELSE 'completed' END,
-       0.04, 'prepared', 180, '0.1.0', 'gpt-realtime-1.5',
+       0.04, CASE WHEN n % 11 = 0 THEN 'cold' ELSE 'prepared' END, 120 + abs(hashint8(n)) % 300, '0.1.0', 'gpt-realtime-1.5',
        CASE WHEN n % 150 = 0 THEN 2600 ELSE 400 + n % 900 END, CASE WHEN n % 6 = 0 THEN 1 ELSE 0 END,
-       CASE WHEN n % 300 = 0 THEN 1 ELSE 0 END
+       CASE WHEN n % 300 = 0 THEN 1 ELSE 0 END,
+       (SELECT array_agg(350 + abs(hashint8(n * 100 + t)) % 1400) FROM generate_series(1, 5) AS t)
 FROM generate_series(CAST(:low AS int8), CAST(:high AS int8)) AS n
+"""
+TOOLS = """
+INSERT INTO tool_calls (call_sid, seq, name, arguments, result, status, ms, start_ms, at)
+SELECT 'CA' || md5(n::text), t, (ARRAY['free_slots', 'book_appointment', 'opening_hours', 'end_call'])[1 + (n + t) % 4], '{}', '{}',
+       CASE WHEN n % 300 = 0 THEN 'error' ELSE 'ok' END, 5 + abs(hashint8(n * 7 + t)) % 400, 20000 * t,
+       timestamptz '2026-11-01' - n * interval '31 seconds' + t * interval '20 seconds'
+FROM generate_series(CAST(:low AS int8), CAST(:high AS int8)) AS n, generate_series(0, 1) AS t
 """
 WORDS = [
     "hello", "thank", "you", "for", "calling", "how", "can", "i", "help", "today", "yes", "no", "please", "book", "an",
@@ -81,6 +93,7 @@ async def fill(engine: AsyncEngine, count: int) -> None:
         piece = {"low": low, "high": min(count, low + PIECE - 1)}
         async with engine.begin() as connection:
             await connection.execute(text(CALLS), piece)
+            await connection.execute(text(TOOLS), piece)
             await connection.execute(text(SPOKEN), {**piece, "words": WORDS})
         note(f"{piece['high']:>10,} calls")
 
@@ -139,6 +152,32 @@ async def measure(engine: AsyncEngine, count: int, *, plans: bool) -> None:
                     tell("\n".join(f"    {line}" for line in rows.scalars()))
 
 
+async def measure_figures(engine: AsyncEngine, *, plans: bool) -> None:
+    """The page of figures: counted afresh, then with the days that are over being counted, then with them kept."""
+    now = datetime(2026, 10, 31, 18, tzinfo=UTC)
+    tell(
+        "| figures of | calls | all counted, ms | days counted first, ms | days kept, ms |\n| --- | --- | --- | --- | --- |"
+    )
+    for days in (1, 7, 30, 90):
+        edges = day_edges(days, now, ZoneInfo("America/Chicago"))
+        if days == 1:
+            edges = tuple(edges[0] + timedelta(hours=n) for n in range(25))
+        wish, took, total = Wish(edges), [], 0
+        kept = partial(figures, engine, wish, now)
+        for count in (partial(stats, engine, wish), kept, kept):
+            began = time.perf_counter()
+            total = (await count()).total.calls
+            took.append((time.perf_counter() - began) * 1000)
+        tell(f"| {days} days | {total:,} | " + " | ".join(f"{ms:,.0f}" for ms in took) + " |")
+    if plans:
+        async with engine.connect() as connection:
+            asked = {"since": edges[0], "until": edges[-1]}
+            for sql in (FEW, KEPT):
+                plan = text(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}")
+                rows = await connection.execute(plan, asked if sql is KEPT else {**asked, "most": EXACT_CALLS})
+                tell("\n".join(f"    {line}" for line in rows.scalars()))
+
+
 async def work(url: str, count: int, *, plans: bool, again: bool = False) -> None:
     """All of it on one database."""
     await migrate(url)
@@ -151,13 +190,14 @@ async def work(url: str, count: int, *, plans: bool, again: bool = False) -> Non
         await build_missing(url)
         note(f"indexes built in {time.perf_counter() - began:.0f} s")
     async with engine.connect() as connection:
-        await connection.execute(text("ANALYZE calls, turns"))
+        await connection.execute(text("ANALYZE calls, turns, tool_calls"))
         await connection.commit()
         size = (
             await connection.execute(text("SELECT pg_size_pretty(pg_database_size(current_database()))"))
         ).scalar_one()
     note(f"database: {size}")
     await measure(engine, count, plans=plans)
+    await measure_figures(engine, plans=plans)
     await engine.dispose()
 
 

@@ -106,6 +106,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """By the way in which the greeting came."""
     tools: list[Tool]
     transfers: list[Transfers]
+    rounded: bool = False
+    """Percentiles are true to 1 %, not exact."""
 
 
 async def stats(engine: AsyncEngine, wish: Wish) -> Stats:
@@ -172,7 +174,7 @@ BUCKETS = f"""
 
 async def _buckets(engine: AsyncEngine, wish: Wish) -> list[Group]:
     values = _values(wish) | {"starts": list(wish.edges[:-1]), "ends": list(wish.edges[1:])}
-    return [_group(row) for row in (await _ask(engine, (BUCKETS, values)))[0]]
+    return [_group(row) for row in (await ask(engine, (BUCKETS, values)))[0]]
 
 
 NAMES = f"SELECT mode, coalesce(model, '') AS model, count(*) AS calls FROM calls WHERE {_which()} GROUP BY 1, 2"  # noqa: S608
@@ -194,7 +196,7 @@ NAMED: dict[By, str] = {
 async def _named(engine: AsyncEngine, wish: Wish) -> tuple[list[Named], list[Named]]:
     """By mode and by model. Where there is only one, its figures are those of all calls, and not asked for."""
     values = _values(wish)
-    rows = (await _ask(engine, (NAMES, values)))[0]
+    rows = (await ask(engine, (NAMES, values)))[0]
 
     async def by(what: By) -> list[Named]:
         count: Counter[str] = Counter()
@@ -203,7 +205,7 @@ async def _named(engine: AsyncEngine, wish: Wish) -> tuple[list[Named], list[Nam
         names = [name for name, _ in count.most_common(MOST_NAMES)]
         if len(names) < 2:
             return [Named(name, Group()) for name in names]
-        answer = (await _ask(engine, (NAMED[what], values | {"names": names})))[0]
+        answer = (await ask(engine, (NAMED[what], values | {"names": names})))[0]
         return [Named(row.name, _group(row)) for row in answer]
 
     modes, models = asyncio.create_task(by("mode")), asyncio.create_task(by("model"))
@@ -224,7 +226,7 @@ GREETINGS = f"""
 
 async def _whole(engine: AsyncEngine, wish: Wish) -> tuple[Group, list[Counted], list[tuple[str, Waits]]]:
     values = _values(wish)
-    whole, outcomes, greetings = await _ask(engine, (WHOLE, values), (OUTCOMES, values), (GREETINGS, values))
+    whole, outcomes, greetings = await ask(engine, (WHOLE, values), (OUTCOMES, values), (GREETINGS, values))
     return (
         _group(whole[0]),
         [Counted(row.name, row.count) for row in outcomes],
@@ -252,7 +254,7 @@ TRANSFERS = f"""
 
 async def _deeds(engine: AsyncEngine, wish: Wish) -> tuple[list[Tool], list[Transfers]]:
     values = _values(wish) | {"latest": wish.edges[-1] + LONGEST_CALL}
-    tools, transfers = await _ask(engine, (TOOLS, values), (TRANSFERS, values))
+    tools, transfers = await ask(engine, (TOOLS, values), (TRANSFERS, values))
     desks: dict[str, dict[str, int]] = {}
     for row in transfers:
         desks.setdefault(row.desk, {})[row.result] = row.count
@@ -281,7 +283,7 @@ async def _over(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _ask(engine: AsyncEngine, *questions: tuple[str, dict[str, Any]]) -> list[Sequence[Any]]:
+async def ask(engine: AsyncEngine, *questions: tuple[str, dict[str, Any]]) -> list[Sequence[Any]]:
     """The rows of each question, one after the other on one connection, all as of one moment."""
     async with engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

@@ -17,6 +17,7 @@ from app.core.record import CallStarted, Milestone, Turn
 from app.main import VERSION
 from app.sim.carrier_call import CarrierCall
 from app.sim.script import parse
+from app.web.console.words import usd
 from tests.calls.conversations import BYE, HOURS, TALK, spoken
 from tests.calls.line import Line
 from tests.calls.product import Product, eventually, new_call_sid, new_number
@@ -131,10 +132,14 @@ async def test_the_row_of_the_call_has_what_it_is_found_by(house: Product, made:
     assert row.model
     assert row.slowest_turn_ms
     responses = await house.store.responses(made.call_sid)
-    assert abs(sum(response.cost_usd for response in responses) - (row.cost_usd or 0)) < 0.0001
+    heard_usd = (row.cost_usd or 0) - sum(response.cost_usd for response in responses)
+    assert 0 < heard_usd < (row.cost_usd or 0) / 2, (
+        "the caller's words were transcribed, which is paid for beside the responses"
+    )
     html, _ = await drawn(house, made.call_sid)
     assert "How long the caller waited" in html
     assert "What it cost" in html
+    assert f'Transcription, telephone</th><td></td><td class="num">{usd(heard_usd)}' in html
 
 
 async def test_the_page_keeps_the_policy_and_is_small(house: Product, made: CarrierCall) -> None:

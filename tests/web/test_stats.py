@@ -15,7 +15,7 @@ from app.core import events as ev
 from app.core.playback import Playback
 from app.core.record import CallRecord
 from app.core.trace import Trace
-from app.web.console.plots import HEIGHT, TOP, WIDTH, Series, bars, lines, round_up
+from app.web.console.plots import BOTTOM, HEIGHT, TOP, WIDTH, Series, bars, lines, round_up
 from app.web.console.stats import StatsPage, count, edges_of, labels_of
 from app.web.console.words import ms
 from tests.adapters.rows import ended, started, writing
@@ -189,6 +189,18 @@ def test_bars_stand_on_each_other_and_say_what_they_are() -> None:
     assert below.height == pytest.approx(3 * above.height)
     assert below.words == "a: 3 good, 1 bad"
     assert plot.says == "Calls: 4 in all, most at a with 4."
+
+
+def test_a_budget_of_bars_is_a_line_that_is_always_on_the_plot() -> None:
+    for values, budget in (([3.0, 12.0], 10.0), ([1.0, 2.0], 50.0)):
+        plot = bars("cost", "Cost", ["a", "b"], [Series("", "first", values)], count, budget=budget)
+        assert plot.budget is not None
+        assert plot.budget.label == f"budget {budget:.0f}"
+        assert min(bar.y for bar in plot.bars) < plot.budget.at if budget == 10 else plot.budget.at < plot.bars[1].y
+        assert TOP < plot.budget.at < HEIGHT - BOTTOM
+        over = sum(value > budget for value in values)
+        assert plot.says.endswith(f"The budget is {budget:.0f}; {over} of 2 are above it.")
+    assert bars("cost", "Cost", ["a"], [Series("", "first", [1.0])], count).budget is None
 
 
 def test_a_line_breaks_where_nothing_was_measured_and_stays_on_the_plot() -> None:

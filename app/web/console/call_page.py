@@ -1,9 +1,10 @@
 """`/calls/<CallSid>`: one call, all of it: six lanes, what was said, tools, latency, cost, and what the wires carried.
 
-A recording would hang under the lanes on the same axis: lanes.js tells every change of what is shown by the event `lanes:view`
-(its detail has from_ms and to_ms), and takes `lanes:show` with the same detail.
+A recording hangs under the lanes on the same axis (recording.py): lanes.js tells every change of what is shown by the event
+`lanes:view` (its detail has from_ms and to_ms), and takes `lanes:show` with the same detail.
 """
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from app.adapters.ledger_queries import Ledger
 from app.adapters.store import Call, CallStore
 from app.core.record import Capture, Consent, Milestone, Outcome, Span, ToolCall, TransferAttempt, Turn
 from app.core.record import Response as ModelResponse
+from app.core.recorded import Recording
+from app.core.standing import MissedCall, Voicemail
 from app.errors import SetupError
 from app.sim.retell import Told, retell
 from app.web.console.lanes import LANES, Picture, picture, seconds_of
@@ -39,6 +42,9 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     transfers: list[TransferAttempt]
     captures: list[Capture]
     consents: list[Consent]
+    recordings: list[Recording]
+    missed: MissedCall | None
+    voicemails: list[Voicemail]
     outcome: Outcome | None
 
 
@@ -77,6 +83,9 @@ class CallPage:
             transfers=await store.transfers(sid),
             captures=await store.captures(sid),
             consents=await store.consents(sid),
+            recordings=await store.recordings(sid),
+            missed=await store.missed(sid),
+            voicemails=await store.voicemails(sid),
             outcome=await store.outcome(sid),
         )
 
@@ -89,7 +98,11 @@ class CallPage:
 
     def view(self, books: Books) -> dict[str, Any]:
         """The template's values."""
-        drawn = picture(books.turns, books.tools, books.spans, books.responses, books.milestones)
+        kept = [row for row in books.recordings if row.deleted_at is None]
+        days = timedelta(days=self.console.settings.recording.days)
+        prices = self.console.settings.prices
+        drawn = picture(books.turns, books.tools, books.spans, books.responses, books.milestones, prices)
+        priced = sum(share.usd for share in drawn.shares)
         return {
             "books": books,
             "call": books.call,
@@ -101,8 +114,11 @@ class CallPage:
             "seconds": seconds_of(books.call),
             "outcome": None if books.outcome is None else _pretty(books.outcome.fields),
             "words_shown": WORDS_SHOWN,
-            "priced_usd": sum(share.usd for share in drawn.shares),
+            "priced_usd": priced,
+            "heard_usd": max(0.0, (books.call.cost_usd or 0.0) - priced) if drawn.shares else 0.0,
             "waits": _waits(drawn),
+            "kept": kept,
+            "kept_until": min((row.created_at for row in kept), default=books.call.started_at) + days,
         }
 
     async def json(self, request: Request) -> Response:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import msgspec
 
 from app.adapters.store import Call
-from app.core.cost import price_of
 from app.core.record import Milestone, Response, Span, ToolCall, Turn
+from app.prices import OURS, Prices
 
 LANES = (
     ("generated", "Model made", "what the model generated, from the response's start to its end"),
@@ -94,6 +94,7 @@ def picture(
     spans: Sequence[Span],
     responses: Sequence[Response],
     milestones: Sequence[Milestone],
+    prices: Prices = OURS,
 ) -> Picture:
     """The call as the page shows it."""
     bars = [
@@ -112,7 +113,7 @@ def picture(
         bars=bars,
         ticks=ticks(total),
         latencies=latencies(turns, tools, spans),
-        shares=shares(responses),
+        shares=shares(responses, prices),
         untimed_tools=sum(tool.start_ms is None for tool in tools),
     )
 
@@ -161,13 +162,13 @@ def _covered(tools: Sequence[ToolCall], start: int, end: int) -> int:
     return covered
 
 
-def shares(responses: Sequence[Response]) -> list[Share]:
+def shares(responses: Sequence[Response], prices: Prices = OURS) -> list[Share]:
     """What the model was paid for, by kind of token; none for a call of before responses were kept."""
     if not responses:
         return []
     found = []
     for field, what, price in KINDS:
-        counts = [(getattr(row, field), getattr(price_of(row.model), price)) for row in responses]
+        counts = [(getattr(row, field), getattr(prices.of(row.model), price)) for row in responses]
         dollars = sum(count * each for count, each in counts) / 1_000_000
         found.append(Share(what, sum(count for count, _ in counts), dollars))
     return found

@@ -86,14 +86,17 @@ def bars(
     shown: Callable[[float], str],
     *,
     scale: Callable[[float], str] | None = None,
+    budget: float = 0.0,
     axis: Sequence[str] = (),
 ) -> Plot:
     """A bar a bucket, its series one upon the other.
 
-    shown: how a value is written; scale: how on the scale, if not so. axis: shorter labels.
+    shown: how a value is written; scale: how on the scale, if not so. budget: of a bucket, a line across; 0: none. axis: shorter
+    labels.
     """
     sums = [sum(values) for values in zip(*([v or 0.0 for v in row.values] for row in series), strict=True)]
-    top = round_up(max(sums, default=0))
+    highest = max(sums, default=0)
+    top = round_up(max(highest, budget * (ROOM if highest <= budget else 1)))
     places, slot = _places(len(labels))
     made: list[Bar] = []
     for n, label in enumerate(labels):
@@ -109,6 +112,8 @@ def bars(
                 below += value
     most = max(range(len(sums)), key=lambda n: sums[n], default=0)
     says = f"{title}: {shown(sum(sums))} in all, most at {labels[most]} with {shown(sums[most])}." if any(sums) else ""
+    if says and budget:
+        says += f" The budget is {shown(budget)}; {sum(value > budget for value in sums)} of {len(sums)} are above it."
     return Plot(
         name=name,
         title=title,
@@ -117,6 +122,7 @@ def bars(
         bars=made,
         rows=_rows(top, scale or shown),
         columns=_columns(axis or labels, places),
+        budget=Tick(_height(budget, top), f"budget {shown(budget)}") if budget else None,
         empty=not any(sums),
     )
 

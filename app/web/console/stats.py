@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from app.adapters.database import DATABASE_ERRORS, reason_of
-from app.adapters.stats_queries import Group, Stats, Wish, stats
+from app.adapters.stats_days import day_edges, figures, midnight
+from app.adapters.stats_queries import Group, Stats, Wish
 from app.adapters.tables import storable
 from app.web.console import words
 from app.web.console.pages import Console
@@ -38,6 +39,11 @@ class Question(msgspec.Struct, frozen=True):
     days: int = USUAL
     mode: str = ""
     model: str = ""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether only some calls are asked for."""
+        return bool(self.mode or self.model)
 
     def link(self, **changes: int | str) -> str:
         """The address of this question with something changed."""
@@ -78,7 +84,7 @@ class StatsPage:
         zone = self.console.settings.office.zone
         edges = edges_of(question.days, datetime.now(UTC), zone)
         try:
-            counted_at, figures = await self._figures(Wish(edges, question.mode, question.model))
+            counted_at, counted = await self._figures(Wish(edges, question.mode, question.model))
         except DATABASE_ERRORS as wrong:
             log.warning("figures could not be counted", why=reason_of(wrong))
             return self.console.trouble(
@@ -93,13 +99,18 @@ class StatsPage:
             "stats.html",
             question=question,
             periods=PERIODS,
-            figures=figures,
+            figures=counted,
             counted_at=counted_at,
             first=edges[0],
             last=edges[-1] - timedelta(seconds=1),
-            columns=[Column(label, group) for label, group in zip(labels, figures.buckets, strict=True)],
+            columns=[Column(label, group) for label, group in zip(labels, counted.buckets, strict=True)],
             by="Hour" if question.days == 1 else "Day",
-            plots=plots_of(figures, labels, "hour" if question.days == 1 else "day"),
+            plots=plots_of(
+                counted,
+                labels,
+                "hour" if question.days == 1 else "day",
+                0.0 if question.days == 1 or question.filtered else self.console.settings.max_day_cost_usd,
+            ),
             share=share,
             hours=hours,
             budget={"greeting": GREETING_MS, "turn": TURN_MS},
@@ -113,7 +124,8 @@ class StatsPage:
             if wish not in self._kept:
                 if len(self._kept) >= KEPT:
                     self._kept.clear()
-                self._kept[wish] = (now, datetime.now(UTC), await stats(self.console.engine, wish))
+                at = datetime.now(UTC)
+                self._kept[wish] = (now, at, await figures(self.console.engine, wish, at))
             return self._kept[wish][1:]
 
 
@@ -124,16 +136,12 @@ def edges_of(days: int, now: datetime, zone: ZoneInfo) -> tuple[datetime, ...]:
     """
     today = now.astimezone(zone).date()
     if days > 1:
-        return tuple(_midnight(today - timedelta(days=ago), zone) for ago in range(days - 1, -2, -1))
-    edges = [_midnight(today, zone)]
-    end = _midnight(today + timedelta(days=1), zone)
+        return day_edges(days, now, zone)
+    edges = [midnight(today, zone)]
+    end = midnight(today + timedelta(days=1), zone)
     while edges[-1] < end:
         edges.append(min(edges[-1] + timedelta(hours=1), end))
     return tuple(edges)
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def labels_of(edges: tuple[datetime, ...], zone: ZoneInfo, *, hours: bool) -> list[str]:
@@ -141,8 +149,8 @@ def labels_of(edges: tuple[datetime, ...], zone: ZoneInfo, *, hours: bool) -> li
     return [edge.astimezone(zone).strftime("%H:%M" if hours else "%a %d %b") for edge in edges[:-1]]
 
 
-def plots_of(figures: Stats, labels: list[str], by: str) -> list[Plot]:
-    """The pictures of the table by time."""
+def plots_of(figures: Stats, labels: list[str], by: str, day_budget_usd: float = 0.0) -> list[Plot]:
+    """The pictures of the table by time. day_budget_usd: what all calls of a day may cost; 0: no line."""
     groups = figures.buckets
     axis = [label.partition(" ")[2] or label for label in labels]  # without the weekday
     return [
@@ -188,6 +196,7 @@ def plots_of(figures: Stats, labels: list[str], by: str) -> list[Plot]:
             [Series("", "first", [group.cost_usd for group in groups])],
             words.usd,
             scale=dollars,
+            budget=day_budget_usd,
             axis=axis,
         ),
     ]
