@@ -11,15 +11,16 @@ import sys  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+from app.commands.server_table import SERVER, Runner  # noqa: E402
 from app.errors import OffhookError  # noqa: E402
 
 EPILOG = "`./offhook test [pytest arguments]` runs the tests; `./offhook lint` checks style and types."
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command. 0 is success; a fault is one report on stderr: what was expected, what came, what to do."""
-    parser = argparse.ArgumentParser(prog="offhook", description="Answers a business's phone.", epilog=EPILOG)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+def parser() -> argparse.ArgumentParser:
+    """What every command takes."""
+    whole = argparse.ArgumentParser(prog="offhook", description="Answers a business's phone.", epilog=EPILOG)
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (add, about, example) in COMMANDS.items():
         command = commands.add_parser(
             name,
@@ -29,7 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.set_defaults(run=add(command))
-    chosen = parser.parse_args(arguments)
+    return whole
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. 0 is success; a fault is one report on stderr: what was expected, what came, what to do."""
+    chosen = parser().parse_args(arguments)
     if chosen.command != "serve":
         gc.enable()
     try:
@@ -39,20 +45,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-Runner = Callable[[argparse.Namespace], int]
-
-
-def _serve(parser: argparse.ArgumentParser) -> Runner:
-    parser.add_argument("--port", type=int, help="listen here instead of on PORT")
-
-    def run(chosen: argparse.Namespace) -> int:
-        from app.commands.serve import serve
-
-        return serve(port=chosen.port)
-
-    return run
 
 
 def _migrate(parser: argparse.ArgumentParser) -> Runner:
@@ -156,14 +148,20 @@ def _new_mode(parser: argparse.ArgumentParser) -> Runner:
 
 def _model(parser: argparse.ArgumentParser) -> Runner:
     parser.add_argument("--port", type=int, default=8765)
-    parser.add_argument("--dialect", choices=["ga", "flat"], default="ga")
+    parser.add_argument("--dialect", choices=["ga", "flat", "hybrid"], default="ga")
+    parser.add_argument(
+        "--audio",
+        choices=["any", "pcmu", "pcm16", "pcm16_16k"],
+        default="any",
+        help="the codecs it has; others are refused",
+    )
 
     def run(chosen: argparse.Namespace) -> int:
         from app.sim.hearing_worker import Hearing
         from app.sim.model import ModelServer
 
         async def stand() -> None:
-            server = ModelServer(dialect=chosen.dialect, hearing=Hearing())
+            server = ModelServer(dialect=chosen.dialect, audio=chosen.audio, hearing=Hearing())
             print(f"REALTIME_URL={await server.start(port=chosen.port)}", flush=True)
             await asyncio.Event().wait()
 
@@ -186,6 +184,26 @@ def _carrier(parser: argparse.ArgumentParser) -> Runner:
     return run
 
 
+def _token(parser: argparse.ArgumentParser) -> Runner:
+    parser.add_argument("what", choices=["make", "list", "revoke"])
+    parser.add_argument(
+        "name", nargs="?", default="", help="make: who it is for; revoke: the token's id, as `list` has it"
+    )
+
+    def run(chosen: argparse.Namespace) -> int:
+        from app.commands.token import token
+
+        return token(chosen.what, chosen.name)
+
+    return run
+
+
+def _dial(parser: argparse.ArgumentParser) -> Runner:
+    from app.commands import dial
+
+    return dial.add_arguments(parser)
+
+
 def _bench(parser: argparse.ArgumentParser) -> Runner:
     from app.commands import bench
 
@@ -193,8 +211,88 @@ def _bench(parser: argparse.ArgumentParser) -> Runner:
     return bench.bench
 
 
+def _doctor(parser: argparse.ArgumentParser) -> Runner:
+    from app.commands.doctor_options import add_arguments
+
+    return add_arguments(parser)
+
+
+def _docs(parser: argparse.ArgumentParser) -> Runner:
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write it there instead of build/site")
+
+    def run(chosen: argparse.Namespace) -> int:
+        from app.commands.docs import build
+
+        print(f"wrote {build(chosen.out)}")
+        return 0
+
+    return run
+
+
+def _chaos(parser: argparse.ArgumentParser) -> Runner:
+    from app.commands import chaos
+
+    return chaos.add_arguments(parser)
+
+
+def _webhooks(parser: argparse.ArgumentParser) -> Runner:
+    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True)
+    shown = ways.add_parser("list", help="deliveries that were not taken, the newest first")
+    shown.add_argument("--all", action="store_true", help="those that were taken, too")
+    shown.add_argument("--json", action="store_true", help="one JSON object a line, with the payload")
+    shown.add_argument("--most", type=int, default=50, help="so many at most (50)")
+    again = ways.add_parser("retry", help="send deliveries again, now")
+    again.add_argument("ids", nargs="*", metavar="ID", help="as list shows them")
+    again.add_argument("--endpoint", default="", help="all that are dead or off of this one; it is switched on again")
+    again.add_argument("--dead", action="store_true", help="all that are dead or off")
+    ping = ways.add_parser("test", help="send a signed ping")
+    ping.add_argument("endpoint", nargs="?", default="", help="name of a webhook; none: to all")
+    ways.add_parser("secret", help="make a secret")
+    ways.add_parser("schema", help="print the JSON Schema of the messages")
+
+    def run(chosen: argparse.Namespace) -> int:
+        from app.commands import webhooks
+
+        return webhooks.run(chosen)
+
+    return run
+
+
+def _privacy(parser: argparse.ArgumentParser) -> Runner:
+    ways = parser.add_subparsers(dest="way", metavar="WAY", required=True)
+    export = ways.add_parser("export", help="everything that is kept of a caller, as one JSON object")
+    export.add_argument(
+        "--out", type=Path, metavar="FILE", help="write it there, for its owner alone, instead of printing it"
+    )
+    erase = ways.add_parser("erase", help="delete all of it; asks first")
+    erase.add_argument("--yes", action="store_true", help="do not ask")
+    for way in (export, erase):
+        way.add_argument("number", help="the caller's, as +14155550133")
+
+    def run(chosen: argparse.Namespace) -> int:
+        from app.commands import privacy
+
+        return privacy.run(chosen)
+
+    return run
+
+
+def _refused(parser: argparse.ArgumentParser) -> Runner:
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, with what is in the row")
+    parser.add_argument(
+        "--retry", action="store_true", help="have them written again, by the running server or the next one"
+    )
+
+    def run(chosen: argparse.Namespace) -> int:
+        from app.commands.refused import refused
+
+        return refused(as_json=chosen.json, retry=chosen.retry)
+
+    return run
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], Runner], str, str]] = {
-    "serve": (_serve, "answer calls on HOST:PORT until Ctrl-C", "./offhook serve"),
+    **SERVER,
     "call": (_call, "phone the product by a script and check what came of it", "./offhook call booking"),
     "modes": (_modes, "list the modes that were found", "./offhook modes --check"),
     "show": (_show, "print a mode's prompt, tools and token counts", "./offhook show receptionist"),
@@ -202,6 +300,26 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], Runner], str, str]
     "migrate": (_migrate, "bring the database up to date", "./offhook migrate"),
     "model": (_model, "run the model stand-in as a server of its own", "./offhook model --dialect flat"),
     "carrier": (_carrier, "run the carrier stand-in's REST API, which can place calls", "./offhook carrier"),
+    "doctor": (
+        _doctor,
+        "look at everything between a caller and this server; wire the number",
+        "./offhook doctor --fix",
+    ),
+    "webhooks": (_webhooks, "see, send again and try word to the business", "./offhook webhooks list"),
+    "dial": (
+        _dial,
+        "have the running server call somebody; or keep the do-not-call list",
+        "./offhook dial +14155550133 --mode reminder --field name=Baker --field start=2026-12-01T09:00",
+    ),
+    "token": (_token, "make, list and revoke tokens of POST /calls", "./offhook token make crm"),
+    "privacy": (_privacy, "hand out, or erase, what is kept of a caller", "./offhook privacy export +14155550133"),
+    "refused": (_refused, "see rows that the database refused, and try them again", "./offhook refused --retry"),
+    "docs": (_docs, "build these pages as a site, every link checked", "./offhook docs"),
+    "chaos": (
+        _chaos,
+        "break each part in turn under a real call, and judge what the caller heard and what the books hold",
+        "./offhook chaos --only database,model-stall",
+    ),
     "bench": (
         _bench,
         "measure the line against its floor and its peers",

@@ -112,17 +112,24 @@ def begin_with(sentence: str, opening: str) -> str:
 
 def was_heard(sentence: str, spoken: Iterable[Spoken]) -> bool:
     """Whether an agent's turn has the sentence, and was played to the end of it. Case, marks and spaces do not count."""
-    return any(_heard_in(turn, sentence) for turn in spoken if turn.who == "agent")
+    return heard_at(sentence, spoken) is not None
 
 
-def _heard_in(turn: Spoken, sentence: str) -> bool:
+def heard_at(sentence: str, spoken: Iterable[Spoken]) -> int | None:
+    """When it was played to its end, in ms on the call's time axis; None if it was not."""
+    times = (_heard_in(turn, sentence) for turn in spoken if turn.who == "agent")
+    return next((at for at in times if at is not None), None)
+
+
+def _heard_in(turn: Spoken, sentence: str) -> int | None:
     wanted = "".join(letter for letter, _ in _letters(sentence))
     said = _letters(turn.text)
     begins = "".join(letter for letter, _ in said).find(wanted)
     if begins < 0 or not wanted or turn.heard_ms < 1000 * len(wanted) / FAST_LETTERS_A_SECOND:
-        return False
+        return None
     ends = said[begins + len(wanted) - 1][1] + 1
-    return turn.heard_ms >= min(turn.sent_ms, turn.sent_ms * ends / len(turn.text) + MARGIN_MS)
+    needed = min(turn.sent_ms, turn.sent_ms * ends / len(turn.text) + MARGIN_MS)
+    return turn.start_ms + round(needed) if turn.heard_ms >= needed else None
 
 
 def _letters(text: str) -> list[tuple[str, int]]:
@@ -142,6 +149,8 @@ class Notice:
         """proof: None where nothing is announced. put: takes it whenever more is known."""
         self.announcement = announcement
         self.proof = proof
+        self.told_ms: int | None = 0 if proof is not None and proof.heard else None
+        """From when the caller knows, in ms on the call's time axis; None while that is not proven."""
         self._put = put
 
     @classmethod
@@ -199,15 +208,16 @@ class Notice:
     def stream_started(self) -> None:
         """The carrier opened the stream, which it does after its sentence."""
         if self.before:
-            self._heard()
+            self._heard(0)
 
     def stream_over(self, spoken: Iterable[Spoken]) -> None:
         """The talk is over, or was cut off: what was heard of it is known. spoken: all turns of the call."""
-        if self.first_words and was_heard(self.first_words, spoken):
-            self._heard()
+        if self.first_words and (at := heard_at(self.first_words, spoken)) is not None:
+            self._heard(at)
 
-    def _heard(self) -> None:
+    def _heard(self, at_ms: int) -> None:
         assert self.proof is not None
+        self.told_ms = at_ms
         self.proof = replace(self.proof, heard=True)
         self._put(self.proof)
 

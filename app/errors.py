@@ -9,6 +9,7 @@ OffhookError
 │   └── WrongPhase       the call machine was asked for a move that its table does not have
 ├── SetupError           the operator has to change something: settings, modes, a port, a database
 ├── AskedWrongly         the operator asked a page for what it cannot look for
+├── CallRefused          a call that was asked for may not be placed; nothing was kept, and nothing spent
 ├── ToolError            for the model to read: a tool did not do it, and what to do instead
 │   └── AskFirst         nothing is wrong: the caller is to be asked before it runs
 └── BusinessError        the booking and look-up backend did not do it
@@ -55,6 +56,15 @@ class SetupError(OffhookError):
 
 class AskedWrongly(OffhookError):
     """What was asked for cannot be looked for as it is written."""
+
+
+class CallRefused(OffhookError):
+    """The call may not be placed."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """code: one word for programs, as docs/outbound.md lists them."""
+        super().__init__(message)
+        self.code = code
 
 
 class ToolError(OffhookError):

@@ -7,19 +7,24 @@ from typing import Any, Literal, Protocol
 import msgspec
 import structlog
 
+from app import metrics
 from app.adapters.journal import Journal
 from app.consent import NO_NOTICE
 from app.core import effects as do
-from app.core.record import CallInfo, CallRecord, Outcome
+from app.core import events as ev
+from app.core.record import CallInfo, CallRecord, Capture, Milestone, Outcome
+from app.core.standing import Standing
 from app.mode import Mode
 from app.office import E164, Office
+from app.recording import Tape
 from app.relay import Relay
+from app.spending import Cap
 from app.toolbox import Toolbox
 from app.transfers import Attempt, Transfers, note, whisper
 
 log = structlog.get_logger()
 
-Step = Literal["resume", "dial", "apologise", "hang_up", "repeat"]
+Step = Literal["resume", "dial", "apologise", "hang_up", "message", "repeat"]
 
 
 class Next(msgspec.Struct, frozen=True):
@@ -35,6 +40,15 @@ class Next(msgspec.Struct, frozen=True):
     """Whether that person hears a whisper and accepts by key; None: as the desk is set."""
     caller_name: str = ""
     promised: str = ""
+    say: str = ""
+    """What the carrier says before it hangs up."""
+
+
+UNSAID = {
+    "dormant": "I cannot hear you, so I am ending this call. Goodbye.",
+    "capped": "I am sorry, I have to end this call here. Goodbye.",
+}
+"""What the carrier says where the agent should have taken leave and could not, by why the call ends."""
 
 
 class Board(Protocol):
@@ -44,6 +58,10 @@ class Board(Protocol):
 
     def stream_over(self, call: "LiveCall", over: do.CallIsOver) -> None:
         """A stream of a call has ended."""
+        ...
+
+    def keep(self, call: "LiveCall") -> None:
+        """Have the books know how a call stands."""
         ...
 
 
@@ -57,6 +75,8 @@ class LiveCall:
         self.record = CallRecord(call_sid=info.call_sid, mode=mode.name, spoken=[], outcome={})
         self.notice = NO_NOTICE
         """What is announced to the caller, and whether it was heard."""
+        self.tape: Tape | None = None
+        """Of the newest stream, if that is recorded."""
         self.ticket = ""
         self.ticket_until = 0.0
         self.relay: Relay | None = None
@@ -68,21 +88,50 @@ class LiveCall:
         self.apologised = False
         self.by_keys = False
         """The call goes on by the keypad menu: no model answers it."""
+        self.menu_dials = 0
+        """How often the caller was put through from there."""
+        self.led_to_person = False
+        """... as the talk could not go on; so with the next."""
+        self.leaves_message = False
+        """The caller was asked to leave a message."""
+        self.fallbacks = 0
+        """How often the carrier could not fetch, or not use, what we gave it."""
+        self.handed_over = False
+        """Another process has the call, or is to have it: here it is not resumed, nor written of."""
+        self.kept: Standing | None = None
+        """How the books have it, as far as this process wrote it."""
+        self.captured: list[Capture] = []
+        """What the caller gave in another process."""
+        self.briefing = ""
+        """What the model is told of that process's part of the call."""
+        self.turned_away: Cap | None = None
+        """The cap that it was over when it came: no model answers it."""
         self.asked_next = False
         self.how = "abandoned"
         self.door = "none"
         self.document = ""
         """The last TwiML that the call was given: what a repeated request gets again."""
         self.finished = False
+        self.rings_seconds = 0.0
+        """Of a call that we placed: how long it may ring."""
+        self.picked_up: ev.PickedUp | None = None
+        """... and who picked up, once the carrier has said so."""
         self.came_at = time.monotonic()
         """When this process began to know of it."""
+
+    def turns_away(self, cap: Cap) -> None:
+        """A new call is over a cap: it goes on by the keypad menu, or to a person. Its row is whole, whatever becomes of it."""
+        self.turned_away, self.how, self.next = cap, "turned_away", Next("apologise")
+        now = datetime.now(UTC)
+        self.board.journal.put(Milestone(call_sid=self.info.call_sid, name=f"turned_away_{cap}", at=now))
+        self.board.journal.put(self.record.ended(now, self.how))
 
     @property
     def streaming(self) -> bool:
         """Whether a stream of this call runs now."""
         return self.relay is not None
 
-    def remember(self, effect: do.PutThrough | do.HangUp | do.Apologise | do.Resume) -> None:
+    def remember(self, effect: do.PutThrough | do.HangUp | do.Apologise | do.Resume | do.LeaveMessage) -> None:
         """What `/twilio/next` shall answer."""
         match effect:
             case do.PutThrough():
@@ -95,13 +144,19 @@ class LiveCall:
                     caller_name=effect.caller_name,
                     promised=effect.promised,
                 )
-            case do.HangUp():
-                self.next = Next("hang_up")
+            case do.HangUp(reason=reason, cap=cap, unsaid=unsaid):
+                self.next = Next("hang_up", say=UNSAID.get(reason, "Goodbye.") if unsaid else "")
+                if cap:
+                    metrics.capped_total.labels(cap, "live").inc()
+                    log.warning("a cap ends a call", call_sid=self.info.call_sid, cap=cap)
+            case do.LeaveMessage():
+                self.next = Next("message")
             case do.Apologise(reason=reason):
                 log.warning("call falls back", call_sid=self.info.call_sid, why=reason)
                 self.next = Next("apologise")
             case do.Resume():
                 self.next = Next("resume")
+        self.board.keep(self)
 
     # --- a person ---------------------------------------------------------------------------------------------------
 
@@ -134,11 +189,20 @@ class LiveCall:
         self._came_to(attempt.outcome)
         return True
 
-    def dialled(self, status: str, *, joined: bool, over: bool) -> None:
+    def dialled(self, status: str, *, joined: bool, over: bool, seq: int | None = None) -> bool:
         """The carrier says how the dial ended; what follows is in `next`. Told again, it changes nothing.
 
-        status: the carrier's word; joined: not so if it says that the two never talked; over: the caller is gone.
+        status: the carrier's word; joined: not so if it says that the two never talked; over: the caller is gone. seq: of the
+        attempt that is meant, None if it was none of the agent's. Returns whether it is news of where the call stands: not so if
+        it is of an earlier attempt, and late.
         """
+        attempts = self.transfers.attempts
+        if seq is not None and attempts and seq < attempts[-1].seq:
+            return False
+        self._dialled(status, joined=joined, over=over)
+        return True
+
+    def _dialled(self, status: str, *, joined: bool, over: bool) -> None:
         if self.next.step == "apologise":
             if self.apologised:  # not so in a keypad menu, which goes on
                 self.next = Next("hang_up")

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
+import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
@@ -14,52 +15,77 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from app import metrics, prompts, registry
+from app.adapters.api_tokens import ApiTokens
 from app.adapters.business_pg import PgStore
+from app.adapters.claims import Claims
 from app.adapters.data_folder import kept_secret
 from app.adapters.database import check, make_engine
 from app.adapters.endpoint import Endpoint, Known
+from app.adapters.engine_session import EngineSession
 from app.adapters.journal import Journal
+from app.adapters.journal_disk import JournalDisk
 from app.adapters.late_indexes import build_missing
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
+from app.adapters.outbound_book import OutboundBook
+from app.adapters.servers import Server, Servers, endpoint_of, servers_of
 from app.adapters.sessions import sessions
 from app.adapters.spare import Spares, SpareTimes
+from app.adapters.spool_folder import SpoolFolder
+from app.adapters.stats_days import keep_counting
 from app.adapters.store import CallStore
 from app.adapters.texted import Texted
 from app.adapters.warm import Warm
-from app.consent import begin_with
 from app.core.phases import Terms
 from app.core.record import CallInfo, DebugEvent
+from app.dialler import Dialler, Lines
 from app.errors import OffhookError
+from app.first_words import first_words
+from app.lag import LoopLag
 from app.mode import Mode, ServerVad, Store
 from app.office import E164
 from app.raw_events import debug_event
+from app.recording import Recorder
+from app.recording_care import care_for_recordings
 from app.settings import Settings
 from app.sim.hearing_worker import Hearing
 from app.sim.model import ModelServer
-from app.switchboard import Redirector, Switchboard
+from app.sim.tts import lend_voice
+from app.spending import Spending, warn_of_guesses
+from app.spoken_calls import SpokenCalls
+from app.switchboard import Switchboard
 from app.texting import TextCarrier, Texting
+from app.tickets import Tickets
+from app.tidying import tidy
+from app.traces import TracedJournal, traces_of
+from app.web.calls_door import CallsDoor
+from app.web.cold_streams import ColdStreams
 from app.web.console import doors
 from app.web.console.pages import Console
+from app.web.earlier import Earlier
+from app.web.fly import Fly
 from app.web.guard import Guard
+from app.web.outbound_doors import OutboundDoors
+from app.web.own_door import OwnDoor
 from app.web.status import Status
 from app.web.voice import Voice
-from app.wire.dialects import SessionPlan
+from app.wire.dialects import SessionPlan, vad_for
+from app.word import bring_word
 
 log = structlog.get_logger()
 
 VERSION = "0.1.0"
-LAG_SECONDS = 0.5
+HELLO_SECONDS = 4.0
+"""Where the other end speaks first, the agent does after so much silence."""
 JOURNAL_SECONDS = 5.0
-RETENTION_SECONDS = 3600.0
-DEBUG_DAYS = 14
-SESSION_SECONDS = 3600.0
-"""A session with the model ends after an hour, whatever it is used for. Source: openai-realtime facts, 7."""
+KEPT_CONNECTIONS = 5
+"""To Postgres; further ones are closed after use."""
+REPLAY_SECONDS = 3.0
+"""What the last life left is mostly written before a call asks for it; the rest comes while calls go on."""
+RECORDING_SECONDS = 5.0
 SPARE_MARGIN_SECONDS = 300.0
 TRIAL_NUMBER = "+14155550199"
 """Whom the keyless trial's texts are from; 555-01xx numbers belong to nobody."""
-LOST_HOURS = 25
-"""Twilio ends a call after a day at most; one that is open longer has lost its process."""
 
 
 class House:
@@ -74,7 +100,7 @@ class House:
         stand_in: str,
         tokens: tuple[str, ...],
         store: Store,
-        redirector: Redirector | None,
+        lines: Lines | None,
         text_carrier: TextCarrier | None,
     ) -> None:
         """stand_in: URL of the built-in model stand-in; empty if a real model answers. tokens: those that Twilio signs with."""
@@ -85,15 +111,22 @@ class House:
         self.registry = registry.find(settings)
         for warning in self.registry.warnings:
             log.warning("a mode is answered otherwise than it says", what=warning)
-        self.journal = Journal(engine)
+        disk = JournalDisk(SpoolFolder(settings.data / "spool", settings.spool_mb << 20))
+        self.traces = traces_of(settings, lambda: self.registry.modes, VERSION)
+        self.journal = Journal(engine, disk) if self.traces is None else TracedJournal(engine, disk, self.traces)
         password = settings.operator_password or kept_secret(settings.data, "operator_password")
         self.guard = Guard(settings, tokens, password)
+        self.voices = SpokenCalls(settings, self.registry.modes)
         self.known = Known()
         self.sessions = sessions(engine)
         sender = settings.twilio_phone_number or (TRIAL_NUMBER if trial(settings) else "")
         self.texting = Texting(text_carrier, sender, self.journal.put)
-        spares = Spares(settings.spare_links, self._room, self.known, _spare_times(settings))
-        self.warm = Warm(self.session, spares, primes=settings.prime_model)
+        times = _spare_times(settings, endpoint.profile.session_minutes * 60)
+        spares = Spares(settings.spare_links, self._room, self.known, times)
+        self.servers = Servers(servers_of(settings, endpoint))
+        self.warm = Warm(self.session, spares, primes=settings.prime_model, servers=self.servers)
+        self.recorder = Recorder(settings.recording, settings.data, self.journal.put)
+        self.book = OutboundBook(engine)
         self.board = Switchboard(
             office=settings.office,
             modes=self.registry.modes,
@@ -105,10 +138,29 @@ class House:
             terms=self.terms,
             max_calls=settings.max_calls,
             next_url=settings.public_url + "/twilio/next",
-            redirector=redirector,
+            redirector=lines,
             version=VERSION,
             consent=settings.consent,
+            no_calls=self.book.never_call,
+            recorder=self.recorder,
+            tickets=Tickets(tokens, settings.instance),
+            claims=Claims(engine),
         )
+        self.dialler = Dialler(
+            rules=settings.outbound,
+            board=self.board,
+            book=self.book,
+            carrier=lines,
+            sender=settings.twilio_phone_number,
+            account_sid=settings.twilio_account_sid,
+            public_url=settings.public_url,
+        )
+        self.lag = LoopLag(settings.max_loop_lag_ms)
+        self.board.spending = Spending.of(settings, engine, self.lag, settled=lambda: self.journal.pending == 0)
+        if self.traces is not None:
+            self.traces.watch(self.board, self.warm)
+        self.cold = ColdStreams(self.board, Earlier(CallStore(engine)), Fly(settings.fly_machine))
+        self.own = OwnDoor(settings, self.board, self.registry.modes, lambda: self.journal.pending)
         self.console = Console(
             settings=settings,
             board=self.board,
@@ -120,37 +172,52 @@ class House:
 
     def terms(self, mode: Mode) -> Terms:
         """What a call in a mode may take."""
+        vad = vad_for(self.endpoint.profile, mode.turn_detection)
         return Terms(
             model=mode.model or self.settings.realtime_model,
             greets=bool(mode.opening),
-            silence_ms=mode.turn_detection.silence_duration_ms if isinstance(mode.turn_detection, ServerVad) else 0,
+            hello_seconds=0.0 if mode.opening else HELLO_SECONDS,
+            silence_ms=vad.silence_duration_ms if isinstance(vad, ServerVad) else 0,
             first_audio_seconds=self.settings.first_audio_seconds,
             dormant_seconds=self.settings.dormant_seconds,
             goodbye_seconds=min(15.0, self.settings.dormant_seconds),
             max_seconds=self.settings.max_call_seconds,
             max_cost_usd=self.settings.max_call_cost_usd,
+            prices=self.settings.prices,
+            transcriber=self.settings.transcription_model,
+            answer_seconds=self.settings.model_stall_seconds / 2,
+            stall_seconds=self.settings.model_stall_seconds,
+            think_seconds=2 * self.settings.model_stall_seconds,
+            servers=len(self.servers),
         )
 
-    def session(self, info: CallInfo, mode: Mode, opening: Opening | None) -> ModelSession:
-        """A session for a call, not dialled yet."""
-        office = self.settings.office
+    def session(self, info: CallInfo, mode: Mode, opening: Opening | None, server: Server) -> EngineSession:
+        """A session for a call with one of the servers, not dialled yet."""
+        office = mode.edition.office or self.settings.office
         caller = info.caller if E164.fullmatch(info.caller) else ""  # a prompt takes no free text of a caller's
-        situation = prompts.Situation(caller=caller, dialled=info.dialled, now=office.now(datetime.now(UTC)))
+        placed, now = info.direction == "outbound", office.now(datetime.now(UTC))
+        situation = prompts.Situation(caller=caller, dialled=info.dialled, now=now, placed=placed, fields=info.fields)
         instructions = prompts.render(mode, office, situation)
-        model = mode.model or self.settings.realtime_model
+        model = server.model or mode.model or self.settings.realtime_model
         plan = SessionPlan.of(
             mode, model=model, instructions=instructions, transcription_model=self.settings.transcription_model
         )
-        if opening is None or not opening.speaks:
-            opening = first_words(mode, instructions, opening)
-        return ModelSession(
-            self.endpoint,
+        plan = msgspec.structs.replace(plan, voice=server.voice or plan.voice)
+        if opening is None or not (opening.speaks or opening.silent):
+            opening = first_words(mode, instructions, opening, waits=placed)
+            plan = msgspec.structs.replace(plan, answers=not info.screened)
+        voice = self.voices.voice_of(mode, info.call_sid, server.endpoint.profile)
+        plan = msgspec.structs.replace(plan, texts=voice is not None)
+        inner = ModelSession(
+            server.endpoint,
             model,
             plan,
             opening,
             known=self.known,
             note=lambda text: self._note(info.call_sid, text),
+            server=server.name,
         )
+        return self.voices.session(inner, voice, info.call_sid)
 
     async def put_demo_rows(self) -> None:
         """Rows to try the modes with. For the embedded database only: nobody's own gets any."""
@@ -174,38 +241,35 @@ class House:
 
     def routes(self) -> list[BaseRoute]:
         """All doors."""
-        voice = Voice(self.settings, self.board, self.guard, self.registry, CallStore(self.engine))
+        voice = Voice(self.settings, self.board, self.guard, self.registry, CallStore(self.engine), self.cold)
         status = Status(self.board, self.guard)
-        return [*voice.routes(), *status.routes(), *doors.routes(self.console)]
+        placed = OutboundDoors(self.dialler, self.guard, voice)
+        asked = CallsDoor(self.dialler, ApiTokens(self.engine))
+        ours = [*status.routes(), *self.own.routes(), *doors.routes(self.console)]
+        return [*voice.routes(), *placed.routes(), *asked.routes(), *ours]
 
 
-def _spare_times(settings: Settings) -> SpareTimes:
-    """A spare link is renewed while the longest call still fits into what is left of its session's hour."""
-    left = SESSION_SECONDS - settings.max_call_seconds - SPARE_MARGIN_SECONDS
-    return SpareTimes(renew=min(SpareTimes().renew, max(SPARE_MARGIN_SECONDS, left)))
+def _spare_times(settings: Settings, session_seconds: float = 3600.0) -> SpareTimes:
+    """A spare link is renewed while the longest call still fits into what is left of its session's time, where it can at all.
 
-
-def first_words(mode: Mode, instructions: str, given: Opening | None = None) -> Opening:
-    """How a mode begins a call. instructions: its whole prompt; per-response instructions replace it, so it goes with them.
-
-    given: what must be said before anything else (`sentence`), and the state of the mode's flow that the call begins in.
+    A call that lasts longer than its session goes on in another one.
     """
-    sentence, state = (given.sentence, given.state) if given is not None else ("", "")
-    line = begin_with(sentence, mode.opening)
-    if mode.opening_instructions and line:
-        return Opening(state=state, instructions=f"{instructions}\n\n{line}")
-    return Opening(state=state, text=line)
+    left = session_seconds - settings.max_call_seconds - SPARE_MARGIN_SECONDS
+    if left < SPARE_MARGIN_SECONDS:
+        return SpareTimes()
+    return SpareTimes(renew=min(SpareTimes().renew, max(SPARE_MARGIN_SECONDS, left)))
 
 
 @contextlib.asynccontextmanager
 async def open_house(settings: Settings, database_url: str) -> AsyncIterator[House]:
     """Everything started, in order; on leaving everything stopped, calls first. Raises SetupError."""
     async with contextlib.AsyncExitStack() as stack:
-        engine = make_engine(database_url)
+        kept = min(KEPT_CONNECTIONS, settings.database_connections)
+        engine = make_engine(database_url, pool_size=kept, max_overflow=settings.database_connections - kept)
         stack.push_async_callback(engine.dispose)
         await check(engine)
         tokens = settings.twilio_auth_tokens or (kept_secret(settings.data, "twilio_auth_token"),)
-        store, redirector, text_carrier = await _outside(settings, engine, tokens, stack)
+        store, lines, text_carrier = await _outside(settings, engine, tokens, stack)
         stand_in = ""
         if settings.stand_in:
             server = ModelServer(scripts=[], hearing=Hearing())
@@ -217,12 +281,7 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
                 "NO MODEL KEY: the built-in stand-in answers calls; it plays its scripts, and understands a few sentences. "
                 "Set OPENAI_API_KEY for a real one."
             )
-        endpoint = Endpoint(
-            url=stand_in or settings.realtime_url,
-            key=settings.openai_api_key,
-            auth=settings.realtime_auth,
-            dialect=None if settings.realtime_dialect == "auto" else settings.realtime_dialect,
-        )
+        endpoint = endpoint_of(settings, stand_in=stand_in)
         house = House(
             settings,
             engine,
@@ -230,36 +289,62 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
             stand_in=stand_in,
             tokens=tokens,
             store=store,
-            redirector=redirector,
+            lines=lines,
             text_carrier=text_carrier,
         )
         if not settings.database_url:
             await house.put_demo_rows()
         models = sorted({mode.model or settings.realtime_model for mode in house.registry.modes.values()})
+        if stand_in:
+            await lend_voice(house.voices, stack)
+        house.voices.warn(endpoint.profile)
         house.warm.open(endpoint, models)
+        await house.journal.adopt()
         writer = asyncio.create_task(house.journal.run(), name="journal")
-        lag = asyncio.create_task(_measure_lag(), name="loop lag")
-        retention = asyncio.create_task(_tidy(CallStore(engine)), name="retention")
+        dialling = asyncio.create_task(house.dialler.run(), name="dialler")
+        await house.journal.flush(REPLAY_SECONDS)
+        warn_of_guesses(settings.prices, [] if stand_in else models)
+        house.lag.start()
+        spending = asyncio.create_task(house.board.watch_spending(), name="spending")
+        retention = asyncio.create_task(tidy(engine, settings.retention), name="retention")
+        keeping = asyncio.create_task(house.board.keep_all(), name="standings")
         indexes = asyncio.create_task(build_missing(database_url), name="late indexes")
+        recordings = care_for_recordings(engine, settings.data, settings.recording)
+        care = asyncio.gather(recordings, keep_counting(engine, settings.office.zone))
+        word = asyncio.create_task(
+            bring_word(settings, engine, house.registry.modes, endpoint, house.known), name="courier"
+        )
         metrics.journal_spooled.set_function(lambda: house.journal.pending)
+        loop = asyncio.get_running_loop()
+        metrics.tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
+        metrics.calls_limit.set(settings.max_calls)
         try:
             yield house
         finally:
             house.board.close_all()
             house.warm.close()
+            dialling.cancel()
+            await house.dialler.close()
             await house.board.carried_through()
-            lag.cancel()
+            house.lag.stop()
+            spending.cancel()
             indexes.cancel()
             retention.cancel()
+            keeping.cancel()
+            word.cancel()
+            care.cancel()
             await house.texting.close()
+            await house.recorder.close(RECORDING_SECONDS)
             await house.journal.close(JOURNAL_SECONDS)
+            if house.traces is not None:
+                await house.traces.close()
             writer.cancel()
-            await asyncio.gather(writer, lag, retention, indexes, return_exceptions=True)
+            await asyncio.gather(writer, spending, retention, keeping, indexes, care, word, return_exceptions=True)
 
 
 async def _outside(
     settings: Settings, engine: AsyncEngine, tokens: tuple[str, ...], stack: contextlib.AsyncExitStack
-) -> tuple[Store, Redirector | None, TextCarrier | None]:
+) -> tuple[Store, Lines | None, TextCarrier | None]:
     """The business's data and Twilio's REST API. An HTTP client is made only where one is configured: it takes 70 ms."""
     if not settings.business_api_base and not settings.twilio_account_sid:
         return PgStore(engine, settings.office), None, LateTrialTexts() if trial(settings) else None
@@ -273,7 +358,7 @@ async def _outside(
     store: Store = PgStore(engine, settings.office)
     rest = None
     if settings.business_api_base:
-        store = KeptMessages(HttpStore(settings.business_api_base, client), store)
+        store = KeptMessages(HttpStore(settings.business_api_base, client, traced=bool(settings.otlp_endpoint)), store)
     if settings.twilio_account_sid:
         rest = TwilioRest(settings.twilio_api_base, settings.twilio_account_sid, tokens[0], client)
     return store, rest, rest or (LateTrialTexts() if trial(settings) else None)
@@ -310,25 +395,3 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         return await house.console.nowhere(request, wrong.status_code if isinstance(wrong, HTTPException) else 404)
 
     return Starlette(lifespan=lifespan, exception_handlers={404: nowhere, 405: nowhere})
-
-
-async def _tidy(books: CallStore) -> None:
-    """Delete raw events after two weeks: they serve to look into a fault of these days. Close calls that a crash left open."""
-    while True:
-        await asyncio.sleep(RETENTION_SECONDS)
-        now = datetime.now(UTC)
-        try:
-            forgotten = await books.forget_debug_events(now - timedelta(days=DEBUG_DAYS))
-            lost = await books.close_lost(started_before=now - timedelta(hours=LOST_HOURS))
-            log.info("books tidied", debug_events=forgotten, lost_calls=lost)
-        except Exception as wrong:  # the books will be there next time
-            log.warning("the books could not be tidied", why=str(wrong))
-
-
-async def _measure_lag() -> None:
-    """How late the loop comes back from a sleep."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + LAG_SECONDS
-        await asyncio.sleep(LAG_SECONDS)
-        metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))

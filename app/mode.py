@@ -11,7 +11,7 @@ A tool never touches the telephone, never blocks audio, and always has a deadlin
 tells the model what to do instead, and never returns "done" for what was not done.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from typing import Any, Literal, Protocol, get_args, get_type_hints, overload
@@ -34,6 +34,7 @@ from app.captures.captured import (
     PostalCode,
     SpelledWord,
 )
+from app.elevenlabs import ElevenLabs
 from app.errors import BackendDown, BusinessError, NotFound, SlotTaken, ToolError
 from app.flows import Digits, Flow, Go, State
 from app.office import Desk, Office
@@ -41,7 +42,7 @@ from app.tools import Tool, about
 
 __all__ = [
     "BackendDown", "Booking", "BusinessError", "CallContext", "Captured", "Confirmed", "DateRule", "Desk", "DigitRule",
-    "DigitString", "Digits", "Disclosure", "Effort", "EmailAddress", "EndCall", "Flow", "Go", "LocalDate", "LocalMoment",
+    "DigitString", "Digits", "Disclosure", "Effort", "ElevenLabs", "EmailAddress", "EndCall", "Flow", "Go", "LocalDate", "LocalMoment",
     "LocalTime", "Mode", "NoiseReduction", "NotFound", "Office", "PersonName", "PhoneNumber", "PostalCode", "SemanticVad",
     "ServerVad", "SlotTaken", "SpelledWord", "State", "Store", "Tool", "ToolError", "Transfer", "TurnDetection", "about",
     "tool",
@@ -108,12 +109,17 @@ class Store(Protocol):
         ...
 
 
+async def _no_list() -> None:
+    """`CallContext.never_call` where there is no list."""
+    raise ToolError("The list cannot be written at the moment. Say so, and offer a person.")
+
+
 class CallContext(msgspec.Struct):
     """What a tool knows of the call it works for. Passed by type, hidden from the model."""
 
     call_sid: str
     caller: str
-    """The caller's number as the carrier gave it; empty if withheld."""
+    """The number at the other end of the line, as the carrier gave it; empty if withheld. If we called: the callee's."""
     dialled: str
     office: Office
     store: Store
@@ -131,6 +137,10 @@ class CallContext(msgspec.Struct):
     """Sends an SMS to the caller, and to nobody else. Raises ToolError when the number is withheld, or no SMS can be sent."""
     session: Callable[[], AbstractAsyncContextManager[AsyncSession]]
     """One transaction on the house's database, for a mode with tables of its own: committed at its end, rolled back by an error."""
+    fields: Mapping[str, Any] = {}
+    """What a call that we placed was asked for with, as `Mode.asks` has it; empty when somebody calls us."""
+    never_call: Callable[[], Awaitable[None]] = _no_list
+    """Puts the number at the other end on the do-not-call list, for good. Raises ToolError when that cannot be done."""
 
 
 class SemanticVad(msgspec.Struct, frozen=True):
@@ -173,6 +183,25 @@ class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
     """auto: to callers from states in which all parties must agree, and to those whose state is unknown."""
 
 
+class Caller(msgspec.Struct, frozen=True):
+    """Somebody who wants to know what is kept of them, or to have it erased. call_sids: the calls of their number (E.164)."""
+
+    number: str
+    call_sids: tuple[str, ...]
+    erase: bool = False
+
+
+class Edition(msgspec.Struct, frozen=True):
+    """One version of a mode as it was loaded: a call keeps to the one that it began with, whatever is edited meanwhile."""
+
+    stamp: str = ""
+    """12 hex digits, of its code, its prompts and the settings that shape it; the books have it with every call."""
+    prompts: tuple[tuple[str, str], ...] = ()
+    """The files of `prompts/` that it is made of, by name."""
+    office: Office | None = None
+    """The business, as offhook.toml described it then."""
+
+
 class Mode(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of call goes. Everything wrong with any mode is reported at start-up."""
 
@@ -188,7 +217,8 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True):
     """Send `opening` as instructions of the first response instead, behind the whole prompt (they would replace it)."""
     first_turn_detection: TurnDetection = SemanticVad(eagerness="high")
     turn_detection: TurnDetection = SemanticVad(eagerness="medium")
-    voice: str = "marin"
+    voice: str | ElevenLabs = "marin"
+    """One of the model's own; or another house's, which speaks what the model writes."""
     model: str = ""
     """Empty: REALTIME_MODEL."""
     reasoning: Effort = ""
@@ -197,14 +227,24 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True):
     """The server's filter on the caller's audio, before turn detection: near_field for handsets, far_field for speakerphones."""
     outcome: type[msgspec.Struct] | None = None
     """Type of what comes of a call; a tool fills `CallContext.outcome` field by field."""
+    completes: Sequence[str] = ()
+    """Fields of `outcome` that the model is asked for after the call, from its transcript, where no tool has written them."""
     flow: Flow | None = None
     """States that the machine drives the talk through; None: one talk with all tools."""
+    asks: type[msgspec.Struct] | None = None
+    """What it has to be told to place a call (`POST /calls`, `dial`), in words and numbers; None: it places none."""
+    voicemail: str = ""
+    """Said to an answering machine after its beep: a Jinja2 template as prompts are. Empty: the house's own words."""
+    caller_rows: Callable[[AsyncSession, Caller], Awaitable[Mapping[str, list[dict[str, Any]]]]] | None = None
+    """What the mode's own tables keep of a caller, by table; deleted as well with `erase`. For `./offhook privacy`."""
     demo: Callable[[AsyncSession], Awaitable[None]] | None = None
     """Puts rows to try the mode with into its own tables; safe to repeat. Run at each start, on the embedded database alone."""
     disclosure: Disclosure = Disclosure(when="never")
     """What is announced, to whom."""
     max_prompt_tokens: int = 1500
     """A longer prompt is refused at start-up. 478 is the reference prompt's size; `./offhook show` warns above it."""
+    edition: Edition = Edition()
+    """For the registry to fill in: which version of the mode this is."""
 
 
 @overload

@@ -6,11 +6,24 @@ from typing import Any
 import msgspec
 
 from app import prompts, tokens
+from app.elevenlabs import ElevenLabs, own_voice
+from app.engines import ENGINES, Engine, lacks, profile
 from app.flow_sheet import ShownFlow, look_at_flow
 from app.mode import Mode
 from app.settings import Settings
 from app.tools import Tool
-from app.wire.dialects import reasons, turn_detection
+from app.wire.dialects import reasons, turn_detection, vad_for
+
+
+class ShownEngine(msgspec.Struct, kw_only=True):
+    """What answers: its profile as far as the settings tell. The server's own word may change dialect and codecs."""
+
+    name: str
+    dialect: str
+    hears: str
+    speaks: str
+    lacks: list[str]
+    """What it has not, and so is not used."""
 
 
 class Listening(msgspec.Struct, kw_only=True):
@@ -52,9 +65,13 @@ class Shown(msgspec.Struct, kw_only=True):
     """All of a mode. `reasoning` is what is sent: empty where the model does not take it. `outcome` None: any fields."""
 
     name: str
+    stamp: str
+    """Of this version of it, as the books have it with its calls."""
     model: str
+    engine: ShownEngine
     reasoning: str
     voice: str
+    transcription: str
     listening: Listening
     opening: str
     outcome: list[str] | None
@@ -95,17 +112,36 @@ def look(mode: Mode, settings: Settings) -> Shown:
             f"mode {mode.name!r}: its prompt is {size} tokens, above the {tokens.REFERENCE_PROMPT} of the reference prompt; "
             "every turn pays for it, shorten it"
         )
+    engine = _engine(settings)
+    own = own_voice(mode.voice)
+    voice = engine.voice_for(own)
+    if voice != own:
+        warnings.append(f"mode {mode.name!r}: the engine {engine.name} has no voice {own!r}, and speaks as {voice!r}")
+    if isinstance(mode.voice, ElevenLabs):
+        why = voice_missing(settings, engine)
+        warnings += [f"mode {mode.name!r}: its voice is {voice!r}: {why}"] if why else []
+        voice = voice if why else f"ElevenLabs {mode.voice.voice_id} ({mode.voice.model}), else {voice}"
+    reasoning = mode.reasoning if reasons(model) and engine.reasoning else ""
     if mode.reasoning and not reasons(model):
         warnings.append(f"mode {mode.name!r}: reasoning={mode.reasoning!r} is not sent, for {model} does not reason")
     return Shown(
         name=mode.name,
+        stamp=mode.edition.stamp,
         model=model,
-        reasoning=mode.reasoning if reasons(model) else "",
-        voice=mode.voice,
+        engine=ShownEngine(
+            name=engine.name,
+            dialect=settings.realtime_dialect if settings.realtime_dialect != "auto" else engine.dialect or "detected",
+            hears=engine.hears,
+            speaks=engine.speaks,
+            lacks=lacks(engine),
+        ),
+        reasoning=reasoning,
+        voice=voice,
+        transcription=engine.transcriber_for(settings.transcription_model),
         listening=Listening(
-            noise_reduction=mode.noise_reduction,
-            first_turn=turn_detection(mode.first_turn_detection),
-            later_turns=turn_detection(mode.turn_detection),
+            noise_reduction=mode.noise_reduction if engine.noise_reduction else "none",
+            first_turn=turn_detection(vad_for(engine, mode.first_turn_detection)),
+            later_turns=turn_detection(vad_for(engine, mode.turn_detection)),
         ),
         opening=mode.opening,
         outcome=list(mode.outcome.__struct_fields__) if mode.outcome else None,
@@ -121,6 +157,25 @@ def look(mode: Mode, settings: Settings) -> Shown:
         tools=shown_tools,
         flow=flow,
         warnings=warnings,
+    )
+
+
+def voice_missing(settings: Settings, engine: Engine) -> str:
+    """Why voices of ElevenLabs cannot be had; empty if they can."""
+    if not engine.text_answers:
+        return f"the engine {engine.name} cannot answer in text alone"
+    if not (settings.elevenlabs_api_key or settings.elevenlabs_url or settings.stand_in):
+        return "there is no ELEVENLABS_API_KEY"
+    return ""
+
+
+def _engine(settings: Settings) -> Engine:
+    """What the settings dial; the built-in stand-in is like any other server."""
+    name = "other" if settings.stand_in else settings.realtime_engine
+    return profile(
+        settings.realtime_url,
+        None if name == "auto" else ENGINES[name],
+        codec=None if settings.realtime_audio == "auto" else settings.realtime_audio,
     )
 
 

@@ -1,16 +1,26 @@
 """Reads offhook.toml: the business, its hours and desks, and which number reaches which mode."""
 
 import tomllib
+from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import phonenumbers
 
+from app import fallback_engines, recording_rules
 from app.consent_rules import Table, read_rules
+from app.dialable import dear
 from app.office import E164, RING_TONES, WEEKDAYS, Desk, Hours, Office
+from app.outbound_rules import Table as OutboundTable
+from app.outbound_rules import read_outbound
+from app.prices import OURS, Prices
+from app.retention_days import RetentionDays, check_retention
+from app.webhooks import Table as WebhookTable
+from app.webhooks import read_webhooks
 
 ALWAYS = {day: Hours(time.min, time.max) for day in WEEKDAYS}
 PERSON = "person"
@@ -22,6 +32,7 @@ class _Desk(msgspec.Struct, forbid_unknown_fields=True):
     number: str = ""
     hours: dict[str, str] | str | None = None
     warm: bool = False
+    toll: bool = False
 
 
 class _Business(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,12 +54,20 @@ class _Calls(msgspec.Struct, forbid_unknown_fields=True):
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     business: _Business = msgspec.field(default_factory=_Business)
     calls: _Calls = msgspec.field(default_factory=_Calls)
+    prices: Prices = OURS
+    webhook: list[WebhookTable] = []
+    fallback_engine: list[fallback_engines.Table] = []
+    retention: RetentionDays = msgspec.field(default_factory=RetentionDays)
+    recording: recording_rules.Table = msgspec.field(default_factory=recording_rules.Table)
+    outbound: OutboundTable = msgspec.field(default_factory=OutboundTable)
 
 
-def read_office(path: Path, human: str, faults: list[str]) -> dict[str, Any]:
+def read_office(
+    path: Path, human: str, faults: list[str], environ: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """The file's part of the settings, by their names; what is wrong is added to `faults`.
 
-    human: the number of desks that have none of their own.
+    human: the number of desks that have none of their own. environ: where the secrets are that the file names.
     """
     file = _File()
     try:
@@ -75,6 +94,11 @@ def read_office(path: Path, human: str, faults: list[str]) -> dict[str, Any]:
     for name, desk in business.desks.items():
         if desk.number and not E164.fullmatch(desk.number):
             faults.append(f"{path.name}: business.desks.{name}.number: expected +14155550100, got {desk.number!r}")
+        elif desk.number and not desk.toll and (why := dear(desk.number)):
+            faults.append(
+                f"{path.name}: business.desks.{name}.number: expected a number that costs no more than a call, got {why}; "
+                "toll = true beside it allows it"
+            )
         week = ALWAYS if desk.hours == "always" else None
         if isinstance(desk.hours, str) and week is None:
             faults.append(
@@ -92,6 +116,7 @@ def read_office(path: Path, human: str, faults: list[str]) -> dict[str, Any]:
         faults.append(f"{path.name}: business.ring_tone: expected one of {known}, got {business.ring_tone!r}")
     if business.country not in phonenumbers.SUPPORTED_REGIONS:
         faults.append(f"{path.name}: business.country: expected two letters as US or GB, got {business.country!r}")
+    faults += file.prices.faults(path.name)
     for number in file.calls.numbers:
         if not E164.fullmatch(number):
             faults.append(f"{path.name}: calls.numbers: expected numbers as +14155550100, got {number!r}")
@@ -104,6 +129,12 @@ def read_office(path: Path, human: str, faults: list[str]) -> dict[str, Any]:
         "default_mode": file.calls.default_mode,
         "numbers": file.calls.numbers,
         "consent": consent,
+        "prices": file.prices,
+        "fallback_engines": fallback_engines.read_engines(file.fallback_engine, environ, path.name, faults),
+        "webhooks": read_webhooks(file.webhook, environ, path.name, faults),
+        "retention": check_retention(file.retention, path.name, faults),
+        "recording": recording_rules.read_recording(file.recording, path.name, faults),
+        "outbound": read_outbound(file.outbound, path.name, faults),
     }
 
 

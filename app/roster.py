@@ -5,6 +5,8 @@ What a call is doing is the switchboard's business; this counts the calls, ends 
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -16,28 +18,45 @@ from app.adapters.journal import Journal
 from app.adapters.warm import Warm
 from app.core import effects as do
 from app.core import events as ev
+from app.core.finished import CallFinished
 from app.core.record import CallInfo, CallStarted, Milestone
 from app.live_call import LiveCall
+from app.log import forgets_call, knows_call
 from app.mode import Mode
 from app.relay import Watcher
+from app.spending import Cap, Paid, Spending
+from app.standing import standing
 
 log = structlog.get_logger()
 
 LINGER_SECONDS = 300.0
 """How long a finished call is remembered for callbacks that come late."""
-LOOK_SECONDS = 0.05
+KEEP_SECONDS = 0.5
+"""How far what the books know of a talk may lag behind it."""
+DEPARTED = 20_000
+"""So many ended calls are remembered by their SIDs, long after the calls are forgotten: some two megabytes."""
+SPENT_TICKETS = 10_000
+"""So many used tickets are remembered: far more than are used while one of them is good."""
 
 
-class Roster:
+class Roster(ABC):
     """All calls of this process, by their SIDs."""
 
-    def __init__(self, *, journal: Journal, warm: Warm, version: str) -> None:
+    def __init__(self, *, journal: Journal, warm: Warm, version: str, instance: str = "") -> None:
+        """instance: what this process is called among those that have the same books."""
+        self.instance = instance
         self.journal = journal
         self.warm = warm
         self.version = version
         self.calls: dict[str, LiveCall] = {}
         self.watchers: dict[str, Watcher] = {}
         """Who is shown what happens in a call, by its SID; its streams that begin from now on."""
+        self.answered: Callable[[str, str, float], None] | None = None
+        """Is told of each answered request of the carrier's: its call, its door, and the seconds. None: calls are not traced."""
+        self.spending: Spending | None = None
+        """What calls may cost, and whether there is room in the loop; None: no cap but those of one call."""
+        self.departed: OrderedDict[str, None] = OrderedDict()
+        """Calls that the carrier said are over, in the order they ended: nothing that comes later revives one."""
         self.draining = False
         self.closing = False
         self.idle = asyncio.Event()
@@ -46,44 +65,92 @@ class Roster:
         """Calls that are not over."""
         self._loop = asyncio.get_running_loop()
         self._utc = utc_of(time.monotonic)
-        self._cut: list[LiveCall] = []
-        """Calls whose streams were closed because this process stops."""
+        self.spent: OrderedDict[str, None] = OrderedDict()
+        """Tickets that were used here, the oldest first."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+        """Calls that are over and whose tools are not; not cancelled with the house."""
 
+    @abstractmethod
     def stream_over(self, call: LiveCall, over: do.CallIsOver) -> None:
         """A stream of a call has ended."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def note(self, call: LiveCall, name: str) -> None:
+        """Write a milestone of a call down."""
 
     def knows(self, call_sid: str) -> bool:
         """Whether a call is in this process's memory, and not over."""
         call = self.calls.get(call_sid)
         return call is not None and (not call.finished or call.next.step != "resume")
 
-    def _begin(self, info: CallInfo, mode: Mode) -> LiveCall:
+    def _begin(self, info: CallInfo, mode: Mode, *, milestone: str = "") -> LiveCall:
         call = LiveCall(self, info, mode)
         self.calls[info.call_sid] = call
+        knows_call(info.call_sid, mode=mode.name, version=self.version)
+        if self.spending is not None:
+            self.spending.begins(call)
         self.live += 1
         self.idle.clear()
         metrics.calls_live.set(self.live)
-        now = datetime.now(UTC)
+        now, out = datetime.now(UTC), info.direction == "outbound"
         self.journal.put(
             CallStarted(
                 call_sid=info.call_sid,
                 mode=mode.name,
-                direction="inbound",
-                from_number=info.caller,
-                to_number=info.dialled,
+                direction=info.direction,
+                from_number=info.dialled if out else info.caller,
+                to_number=info.caller if out else info.dialled,
                 started_at=now,
                 version=self.version,
+                mode_version=mode.edition.stamp,
             )
         )
-        self.journal.put(Milestone(call_sid=info.call_sid, name="webhook_accepted", at=now))
+        name = milestone or ("call_placed" if out else "webhook_accepted")
+        self.journal.put(Milestone(call_sid=info.call_sid, name=name, at=now))
         return call
+
+    async def watch_spending(self) -> None:
+        """Wind down what is over a cap, and know what the books know of the day, until cancelled."""
+        if self.spending is not None:
+            await self.spending.run(lambda: [call for call in self.calls.values() if call.streaming], self.wind_down)
+
+    def wind_down(self, call: Paid, cap: Cap) -> None:
+        """A call in progress may cost no more: its agent takes leave. Nothing where no agent talks, or it is ending already."""
+        if isinstance(call, LiveCall) and call.relay is not None:
+            call.relay.apply(ev.CapReached(cap))
+
+    def _spent_here(self, ticket: str) -> None:
+        self.spent[ticket] = None
+        while len(self.spent) > SPENT_TICKETS:
+            self.spent.popitem(last=False)
+
+    # --- what the books know ----------------------------------------------------------------------------------------
+
+    def keep(self, call: LiveCall) -> None:
+        """Have the books know how a call stands, if they do not. Not once another process has it."""
+        if call.handed_over:
+            return
+        row, known = standing(call, self.instance, datetime.now(UTC)), call.kept
+        if known is None or (row.streams, row.tickets, row.state) != (known.streams, known.tickets, known.state):
+            call.kept = row
+            self.journal.put(row)
+
+    async def keep_all(self) -> None:
+        """Keep what talks, again and again, until cancelled: so little is lost with this process."""
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            for call in list(self.calls.values()):
+                if call.streaming:
+                    self.keep(call)
 
     # --- the end of a call ------------------------------------------------------------------------------------------
 
     def ended(self, call_sid: str) -> None:
         """The carrier says that a call is over, or we told it so."""
+        self.departed[call_sid] = None
+        while len(self.departed) > DEPARTED:
+            self.departed.popitem(last=False)
         call = self.calls.get(call_sid)
         if call is None or call.finished:
             return
@@ -112,20 +179,52 @@ class Roster:
         call.finished = True
         call.ticket = ""
         call.transfers.caller_left()
-        self.warm.retire(call.info.call_sid)
+        call.record.cost_usd += self.warm.retire(call.info.call_sid)
+        if call.info.direction == "outbound" and not call.streams:  # nobody talked: no machine writes down its end
+            self.journal.put(call.record.ended(datetime.now(UTC), call.how))
         metrics.calls_total.labels(call.mode.name, call.how, call.door).inc()
         metrics.cost_usd_total.labels(call.mode.name).inc(call.record.cost_usd)
         metrics.input_tokens_total.labels(call.mode.name).inc(call.record.input_tokens)
         metrics.cached_tokens_total.labels(call.mode.name).inc(call.record.cached_tokens)
+        self._one_less()
+        self._loop.call_later(LINGER_SECONDS, self._forget, call)
+        if call.toolbox is not None and call.toolbox.at_work:
+            settling = self._loop.create_task(self._settled(call))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
+        else:
+            self._tell_finished(call)
+
+    def _one_less(self) -> None:
         self.live -= 1
         metrics.calls_live.set(self.live)
         if self.live == 0:
             self.idle.set()
-        self._loop.call_later(LINGER_SECONDS, self._forget, call)
+
+    async def _settled(self, call: LiveCall) -> None:
+        """The call is over, but not all of its tools: what they bring is a part of it."""
+        assert call.toolbox is not None
+        await call.toolbox.rest()
+        self._tell_finished(call)
+
+    def _tell_finished(self, call: LiveCall) -> None:
+        """The last row of a call, behind all others: whoever finds it may tell the business."""
+        written = tuple(call.record.outcome)
+        self.journal.put(CallFinished(call_sid=call.info.call_sid, at=datetime.now(UTC), written=written))
+
+    def forget(self, call: LiveCall) -> None:
+        """Another process has the call: it is neither counted here nor remembered."""
+        if not call.finished:
+            call.finished = True
+            call.ticket = ""
+            self.warm.retire(call.info.call_sid)
+            self._one_less()
+        self._forget(call)
 
     def _forget(self, call: LiveCall) -> None:
         if self.calls.get(call.info.call_sid) is call:
             del self.calls[call.info.call_sid]
+            forgets_call(call.info.call_sid)
 
     # --- the end of the process -------------------------------------------------------------------------------------
 
@@ -134,7 +233,6 @@ class Roster:
         self.closing = True
         for call in list(self.calls.values()):
             if call.relay is not None:
-                self._cut.append(call)
                 call.relay.apply(ev.HouseCloses())
             if call.toolbox is not None:
                 call.toolbox.stop()
@@ -145,11 +243,7 @@ class Roster:
         """Wait, after `close_all`, for writes that callers agreed to: to their deadlines at most."""
         boxes = [call.toolbox for call in self.calls.values() if call.toolbox is not None]
         await asyncio.gather(*(box.rest() for box in boxes))
-
-    async def led_on(self) -> None:
-        """Wait until every call that was closed has asked what is next, or is over."""
-        while any(not (call.finished or call.asked_next) for call in self._cut):  # noqa: ASYNC110  once in a life
-            await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.gather(*self._settling)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

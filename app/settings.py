@@ -4,21 +4,35 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal, get_args
+from urllib.parse import unquote, urlsplit
 
 import dotenv
 import msgspec
 
 from app.consent_rules import Rules
+from app.dialable import dear
+from app.engines import CODECS, ENGINES, Auth, Codec, DialectName, EngineName
 from app.errors import SetupError
+from app.fallback_engines import FallbackEngine
+from app.log import FORMS as LOG_FORMS
+from app.log import Form as LogForm
 from app.office import E164, Office
 from app.office_file import read_office
+from app.outbound_rules import OutboundRules, Quiet, read_quiet
+from app.prices import OURS, Prices
+from app.recording_rules import RecordingRules
+from app.retention_days import RetentionDays
+from app.webhooks import Webhook
 
 ROOT = Path(__file__).parent.parent
 FICTIONAL_PERSON = "+14155550170"
 """Whom rehearsals put callers through to; 555-01xx numbers belong to nobody."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PLACE = re.compile(r"[a-z][a-z0-9-]*")
+"""An edge or a region of Twilio's."""
+INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""A process of ours, as tickets name it (app/tickets.py)."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,10 +40,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     openai_api_key: str = ""
     realtime_url: str = "wss://api.openai.com/v1/realtime"
-    realtime_auth: Literal["bearer", "api-key"] = "bearer"
+    realtime_engine: Literal["auto"] | EngineName = "auto"
+    realtime_auth: Literal["auto"] | Auth = "auto"
     realtime_model: str = "gpt-realtime-1.5"
-    realtime_dialect: Literal["auto", "ga", "flat"] = "auto"
+    realtime_dialect: Literal["auto"] | DialectName = "auto"
+    realtime_audio: Literal["auto"] | Codec = "auto"
     transcription_model: str = "gpt-live-transcribe"
+    elevenlabs_api_key: str = ""
+    elevenlabs_url: str = ""
+    """Empty: ElevenLabs' own."""
     spare_links: int = 2
     prime_model: bool = False
     stand_in: bool = False
@@ -48,26 +67,87 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_call_seconds: float = 1800
     dormant_seconds: float = 60
     max_call_cost_usd: float = 5
+    max_caller_day_cost_usd: float = 0
+    max_number_day_cost_usd: float = 0
+    max_day_cost_usd: float = 0
+    """0: no such cap; so with the next two."""
+    max_caller_hour_calls: int = 0
+    max_loop_lag_ms: float = 250
+    model_stall_seconds: float = 4
+    fallback_engines: tuple[FallbackEngine, ...] = ()
+    """Servers that stand in for the model's own, in the order of trial."""
     first_audio_seconds: float = 5
     host: str = "127.0.0.1"
     port: int = 8000
     metrics_token: str = ""
+    drain_seconds: float = 280
+    fly_machine: str = ""
+    """Which of Fly's machines this is; empty where it is none."""
+    instance: str = ""
+    """What tickets call this process, so that a proxy can lead their streams here; empty: a random name. On Fly, its machine."""
+    database_connections: int = 10
+    """At most so many of this process's calls to Postgres at once."""
+    metrics_port: int = 0
+    """A port for /metrics alone, without a token; 0: none."""
+    spool_mb: int = 512
+    """Megabytes on disk for rows that Postgres has not taken yet."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: LogForm = "auto"
+    otlp_endpoint: str = ""
+    """Where traces of calls go; empty: nowhere."""
+    otlp_headers: str = ""
+    service_name: str = "offhook"
+    """... by which name."""
     office: Office
     default_mode: str = "receptionist"
     numbers: Mapping[str, str] = {}
     """Dialled number -> mode."""
     consent: Rules = msgspec.field(default_factory=Rules)
     """What is announced, to whom, in which words."""
+    prices: Prices = OURS
+    """What models and telephones cost."""
+    webhooks: tuple[Webhook, ...] = ()
+    """Who is told of finished calls."""
+    outbound: OutboundRules = msgspec.field(default_factory=OutboundRules)
+    """Whom the business may call, when and how often."""
+    quiet_hours: Quiet | None = None
+    """Instead of those of offhook.toml."""
+    retention: RetentionDays = msgspec.field(default_factory=RetentionDays)
+    """How long the books are kept."""
+    recording: RecordingRules = msgspec.field(default_factory=RecordingRules)
+    """Which calls are recorded, and for how long."""
 
     def __repr__(self) -> str:
         """Without values: half of them are secrets."""
         return f"Settings(of {self.office.name!r} in {self.data})"
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show."""
+        password = unquote(urlsplit(self.database_url).password or "")
+        headers = [pair.partition("=")[2].strip() for pair in self.otlp_headers.split(",")]
+        return (
+            *headers,
+            *(unquote(value) for value in headers),
+            urlsplit(self.otlp_endpoint).password or "",
+            *self.twilio_auth_tokens,
+            self.openai_api_key,
+            self.elevenlabs_api_key,
+            self.operator_password,
+            self.metrics_token,
+            password,
+        )
+
+    @property
     def public_is_loopback(self) -> bool:
         """Whether the outside world cannot reach us by our public URL."""
         return urlsplit(self.public_url).hostname in LOOPBACK
+
+    @property
+    def own_url(self) -> str:
+        """Where this machine itself reaches us."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def socket_url(self) -> str:
@@ -94,8 +174,14 @@ def load(environ: Mapping[str, str] | None = None, *, root: Path = ROOT) -> Sett
     values["stand_in"] = not values.get("openai_api_key") and "realtime_url" not in values
     if values["stand_in"]:
         values.setdefault("human_transfer_number", FICTIONAL_PERSON)
+    values["fly_machine"] = environ.get("FLY_MACHINE_ID", "") if environ.get("FLY_APP_NAME") else ""
+    values["instance"] = values["fly_machine"] or values.get("instance", "")
+    if values.get("metrics_port") == port:
+        reader.faults.append(f"METRICS_PORT: expected another port than PORT, got {port} for both")
     _twilio_base(environ, values, reader.faults)
-    values.update(read_office(root / "offhook.toml", values.get("human_transfer_number", ""), reader.faults))
+    values.update(read_office(root / "offhook.toml", values.get("human_transfer_number", ""), reader.faults, environ))
+    if "quiet_hours" in values:
+        values["outbound"] = msgspec.structs.replace(values["outbound"], quiet=values["quiet_hours"])
     if reader.faults:
         raise SetupError("the settings cannot be used:\n" + "\n".join(f"  - {fault}" for fault in reader.faults))
     return Settings(**values)
@@ -146,6 +232,12 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return read
 
 
+def _named(text: str) -> str:
+    if not INSTANCE.fullmatch(text):
+        raise ValueError("a name of 1 to 64 letters, digits, - or _")
+    return text
+
+
 def _switch(text: str) -> bool:
     return _one_of("on", "off")(text) == "on"
 
@@ -153,6 +245,12 @@ def _switch(text: str) -> bool:
 def _number(text: str) -> str:
     if not E164.fullmatch(text):
         raise ValueError("a phone number as +14155550100")
+    return text
+
+
+def _person(text: str) -> str:
+    if why := dear(_number(text)):
+        raise ValueError(f"a number that costs no more than a call, not {why} (a desk may have one: docs/guards.md)")
     return text
 
 
@@ -186,6 +284,14 @@ def _sid(text: str) -> str:
     return text
 
 
+def _pairs(text: str) -> str:
+    """As it came; the exporter's library takes it apart."""
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and equals and value.strip() for name, equals, value in parts):
+        raise ValueError("NAME=VALUE, several separated by commas")
+    return text
+
+
 def _tokens(text: str) -> tuple[str, ...]:
     tokens = tuple(token.strip() for token in text.split(",") if token.strip())
     if not tokens:
@@ -196,10 +302,14 @@ def _tokens(text: str) -> tuple[str, ...]:
 ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     "OPENAI_API_KEY": str,
     "REALTIME_URL": _url("wss", "ws"),
-    "REALTIME_AUTH": _one_of("bearer", "api-key"),
+    "REALTIME_ENGINE": _one_of("auto", *ENGINES),
+    "REALTIME_AUTH": _one_of("auto", *get_args(Auth)),
     "REALTIME_MODEL": str,
-    "REALTIME_DIALECT": _one_of("auto", "ga", "flat"),
+    "REALTIME_DIALECT": _one_of("auto", *get_args(DialectName)),
+    "REALTIME_AUDIO": _one_of("auto", *CODECS),
     "TRANSCRIPTION_MODEL": str,
+    "ELEVENLABS_API_KEY": str,
+    "ELEVENLABS_URL": _url("wss", "ws", "https", "http"),
     "SPARE_LINKS": _between(0, 100, int),
     "PRIME_MODEL": _switch,
     "TWILIO_ACCOUNT_SID": _sid,
@@ -209,29 +319,62 @@ ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     "PUBLIC_URL": _public_url,
     "DATABASE_URL": str,
     "BUSINESS_API_BASE": _url("https", "http"),
-    "HUMAN_TRANSFER_NUMBER": _number,
+    "HUMAN_TRANSFER_NUMBER": _person,
     "OPERATOR_PASSWORD": str,
     "OFFHOOK_DATA": str,
+    "QUIET_HOURS": read_quiet,
     "MAX_CALLS": _between(1, 100_000, int),
     "MAX_CALL_SECONDS": _between(10, 86_400),
     "DORMANT_SECONDS": _between(5, 3600),
     "MAX_CALL_COST_USD": _between(0.01, 1000),
+    "MAX_CALLER_DAY_COST_USD": _between(0, 100_000),
+    "MAX_NUMBER_DAY_COST_USD": _between(0, 1_000_000),
+    "MAX_DAY_COST_USD": _between(0, 1_000_000),
+    "MAX_CALLER_HOUR_CALLS": _between(0, 10_000, int),
+    "MAX_LOOP_LAG_MS": _between(0, 10_000),
+    "MODEL_STALL_SECONDS": _between(2, 60),
     "FIRST_AUDIO_SECONDS": _between(2.5, 60),
     "HOST": str,
     "PORT": _between(1, 65_535, int),
     "METRICS_TOKEN": str,
+    "METRICS_PORT": _between(1, 65_535, int),
+    "INSTANCE": _named,
+    "DATABASE_CONNECTIONS": _between(2, 1000, int),
+    "DRAIN_SECONDS": _between(0, 86_400),
+    "SPOOL_MB": _between(1, 1_000_000, int),
     "LOG_LEVEL": _one_of("debug", "info", "warning", "error"),
+    "LOG_FORMAT": _one_of(*LOG_FORMS),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": _url("https", "http"),
+    "OTEL_EXPORTER_OTLP_HEADERS": _pairs,
+    "OTEL_SERVICE_NAME": str,
 }
-FIELD = {"TWILIO_AUTH_TOKEN": "twilio_auth_tokens", "OFFHOOK_DATA": "data"}
-SECRET = ("OPENAI_API_KEY", "TWILIO_AUTH_TOKEN", "OPERATOR_PASSWORD", "METRICS_TOKEN", "DATABASE_URL")
+FIELD = {
+    "TWILIO_AUTH_TOKEN": "twilio_auth_tokens",
+    "OFFHOOK_DATA": "data",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "otlp_endpoint",
+    "OTEL_EXPORTER_OTLP_HEADERS": "otlp_headers",
+    "OTEL_SERVICE_NAME": "service_name",
+}
+SECRET = (
+    "OPENAI_API_KEY",
+    "ELEVENLABS_API_KEY",
+    "TWILIO_AUTH_TOKEN",
+    "OPERATOR_PASSWORD",
+    "METRICS_TOKEN",
+    "DATABASE_URL",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+)
 
 
 def _twilio_base(environ: Mapping[str, str], values: dict[str, Any], faults: list[str]) -> None:
     """Edge and region make a host name; a region alone makes one that is dead since April 2026."""
-    edge, region = environ.get("TWILIO_EDGE", ""), environ.get("TWILIO_REGION", "")
+    edge, region = environ.get("TWILIO_EDGE", "").strip(), environ.get("TWILIO_REGION", "").strip()
+    for name, value, like in (("TWILIO_EDGE", edge, "dublin"), ("TWILIO_REGION", region, "ie1")):
+        if value and not PLACE.fullmatch(value):
+            faults.append(f"{name}: expected one word of a host's name, as {like}, got {value!r}")
     if region and not edge:
         faults.append(
-            f"TWILIO_EDGE: expected the edge of TWILIO_REGION {region!r} (dublin for ie1, sydney for au1), got none"
+            f"TWILIO_EDGE: expected the edge of TWILIO_REGION {region!r} (dublin for ie1, sydney for au1, tokyo for jp1), got none"
         )
     elif edge and "twilio_api_base" in values:
         faults.append("TWILIO_API_BASE: expected it alone, or TWILIO_EDGE and TWILIO_REGION; got both")

@@ -12,7 +12,7 @@ itself is the relay's; what is decided in it is the machine's. Nothing here wait
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Protocol
@@ -21,11 +21,12 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.adapters.claims import Claims
 from app.adapters.journal import Journal
 from app.adapters.link import Link
 from app.adapters.opening import Opening
 from app.adapters.warm import Warm
-from app.captures.ledger import CaptureLedger
+from app.closing_link import ClosingLink
 from app.consent import Notice, begin_with
 from app.consent_rules import Rules
 from app.core import effects as do
@@ -33,26 +34,28 @@ from app.core import events as ev
 from app.core.flow import FlowLedger
 from app.core.machine import CallMachine
 from app.core.phases import Terms
-from app.core.record import CallInfo, CallRecord, Milestone
+from app.core.record import CallInfo
+from app.equipment import Equipment
 from app.errors import ToolError
 from app.live_call import LiveCall, Next, outcome_row
-from app.mode import CallContext, Mode, Store
+from app.mode import Mode, Store
 from app.office import Office
+from app.recording import Recorder
 from app.relay import Relay
-from app.roster import Roster
 from app.texting import Texting
-from app.toolbox import Toolbox
+from app.tickets import Tickets
 
 log = structlog.get_logger()
 
 TICKET_SECONDS = 30.0
 STREAMS = 4
 """One stream, and three resumed ones; then a person."""
-UNKNOWN_SEQ = 10_000
-"""Where rows of a call begin whose earlier ones cannot be read: nothing on record may be written over."""
 ASKED_SECONDS = 3.0
 """The carrier asks `/twilio/next` within this after we closed the stream; else it is led there by REST."""
 
+SCREEN_SECONDS = 1.5
+"""How long a callee's first words wait for the carrier's verdict on who picked up. A person's comes about a second after them; one
+who hears nothing for much longer hangs up. Source: Twilio, answering machine detection, `MachineDetectionSpeechEndThreshold`."""
 BACK_SECONDS = 1.0
 """A caller who is back from a transfer that failed is asked for a moment after this, if the agent has not spoken yet."""
 DIAL_SECONDS = 4 * 3600.0 + 60
@@ -67,7 +70,7 @@ class Redirector(Protocol):
         ...
 
 
-class Switchboard(Roster):
+class Switchboard(Equipment):
     """Leads the calls of this process. `door` names the way in for the count of calls."""
 
     def __init__(
@@ -86,32 +89,49 @@ class Switchboard(Roster):
         redirector: Redirector | None,
         version: str,
         consent: Rules,
+        no_calls: Callable[[str, str], Awaitable[None]] | None = None,
+        recorder: Recorder | None = None,
+        tickets: Tickets | None = None,
+        claims: Claims | None = None,
     ) -> None:
-        super().__init__(journal=journal, warm=warm, version=version)
+        """recorder: None where no call is ever recorded. tickets, claims: as `Takeover` has them."""
+        super().__init__(
+            journal=journal,
+            warm=warm,
+            version=version,
+            modes=modes,
+            max_calls=max_calls,
+            tickets=tickets,
+            claims=claims,
+        )
         self.office = office
-        self.modes = modes
         self.store = store
         self.texting = texting
         self.sessions = sessions
         self.terms = terms
-        self.max_calls = max_calls
         self.next_url = next_url
         self.redirector = redirector
         self.consent = consent
+        self.no_calls = no_calls
+        self.recorder = recorder
 
     # --- coming in --------------------------------------------------------------------------------------------------
 
     def incoming(self, info: CallInfo, mode: Mode) -> LiveCall | None:
         """A call rings: the one that is known already (a repeated webhook), or a new one; None if there is no room."""
         known = self.calls.get(info.call_sid)
-        if known is not None and not known.finished:
-            if not known.streaming and not known.streams:
+        if known is not None:
+            if not (known.finished or known.streaming or known.streams or known.turned_away):
                 self.prepare(known)
             return known
-        if self.draining or self.live >= self.max_calls:
+        if self.draining or self.full:
             log.warning("no room for a call", call_sid=info.call_sid, live=self.live, draining=self.draining)
             return None
+        cap = self.spending.refuses(info) if self.spending is not None else None
         call = self._begin(info, mode)
+        if cap is not None:
+            call.turns_away(cap)
+            return call
         self._announce(call)
         self.prepare(call)
         return call
@@ -120,7 +140,7 @@ class Switchboard(Roster):
         """Decide what this caller is told. bare: by a stream that we did not ask for."""
         call.notice = Notice.of(
             call.info,
-            call.mode.disclosure,
+            call.mode.disclosure if self.recorder is None else self.recorder.disclosure(call.mode),
             self.consent,
             datetime.now(UTC),
             self.journal.put,
@@ -135,13 +155,15 @@ class Switchboard(Roster):
         """
         now = self._loop.time()
         if not call.ticket or now > call.ticket_until:
-            call.ticket = secrets.token_urlsafe(24)
             life = TICKET_SECONDS + (call.notice.announcement.seconds if call.notice.before else 0.0)
+            life += call.rings_seconds if call.streams == 0 else 0.0
             call.ticket_until = now + life
             call.tickets += 1
+            call.ticket = self.tickets.make(call.mode.name, call.info.call_sid, call.tickets, life)
             call.asked_next = False
             self.warm.prepare(call.info, call.mode, self._opening(call))
             self._loop.call_later(life + 1, self._expire, call, call.ticket)
+            self.keep(call)
         return call.ticket
 
     def _opening(self, call: LiveCall) -> Opening | None:
@@ -154,11 +176,12 @@ class Switchboard(Roster):
         roles = {"caller": "user", "agent": "assistant"}
         history = [(roles[who], text) for who, text in call.record.history()]
         note = call.next.note or "The line was interrupted. Apologise in one short sentence and go on where you were."
-        return Opening(history=history, state=says, text=begin_with(sentence, note))
+        text = f"{call.briefing} {note}" if call.briefing else note
+        return Opening(history=history, state=says, text=begin_with(sentence, text))
 
     def _flow(self, call: LiveCall) -> FlowLedger | None:
         """Where a call stands in its mode's flow. One that begins does so by whether the office is open at that moment."""
-        return FlowLedger.of(call.mode, call.record, open_now=self.office.open_at(datetime.now(UTC)))
+        return FlowLedger.of(call.mode, call.record, open_now=self.office_of(call).open_at(datetime.now(UTC)))
 
     def redeem(self, mode_name: str, ticket: str) -> LiveCall | None:
         """Spend a ticket: the call it was made for, or None if it is wrong, late, used, or for another mode."""
@@ -182,6 +205,8 @@ class Switchboard(Roster):
             return None if known.streaming or known.finished else known
         if self.draining or self.live >= self.max_calls:
             return None
+        if self.spending is not None and self.spending.refuses(info) is not None:
+            return None
         call = self._begin(info, mode)
         self._announce(call, bare=True)
         return call
@@ -201,56 +226,37 @@ class Switchboard(Roster):
         terms = self.terms(call.mode)
         if call.next.note:  # the caller comes from a telephone that rang: two seconds of nothing would be a third
             terms = msgspec.structs.replace(terms, moment_seconds=min(terms.moment_seconds, BACK_SECONDS))
+        if call.info.screened and call.streams == 0 and call.picked_up is None:
+            terms = msgspec.structs.replace(terms, screen_seconds=SCREEN_SECONDS)
         call.streams += 1
         call.next = Next("resume")
         call.asked_next = False
         call.door = door
         machine = CallMachine(call.record, terms, self._utc, self._flow(call))
+        link = ClosingLink(link, self.journal)
+        call.tape = None if self.recorder is None else self.recorder.tape(call.record, call.notice)
+        if call.tape is not None:
+            link = call.tape.line(link)
         relay = Relay(call.info.call_sid, machine, call.mode, link, self.journal, self.toolbox(call), call)
         call.relay = relay
         relay.watcher = self.watchers.get(call.info.call_sid)
+        relay.reopen = lambda order: self.warm.again(
+            call.info, call.mode, opening if order.afresh else Opening(silent=True), order, relay.model
+        )
         relay.apply(started)
         relay.watch()
         session, path = self.warm.claim(call.info, call.mode, opening)
         relay.join(session, path)
+        self.keep(call)
         return relay
-
-    def toolbox(self, call: LiveCall) -> Toolbox:
-        """A call's tools, for its talk or its keypad menu: the same ones over all its streams."""
-        if call.toolbox is None:
-            captures = CaptureLedger(call.info.call_sid, self.journal.put, call.record.captures)
-            call.toolbox = Toolbox(call.mode, lambda key: self._context(call, key), captures)
-            call.toolbox.done_before = call.record.done_before
-            call.toolbox.settled = lambda: self._settled_late(call)
-            call.toolbox.closed = lambda wish: call.transfers.closed(wish.to, wish.reason)
-        return call.toolbox
-
-    def _settled_late(self, call: LiveCall) -> None:
-        """A tool has come back that nobody waited for: after the last stream, what came of the call is written again."""
-        if not call.streaming:
-            self.journal.put(outcome_row(call.record, call.mode))
-
-    def _context(self, call: LiveCall, key: str) -> CallContext:
-        now = self.office.now(datetime.now(UTC))
-        return CallContext(
-            call_sid=call.info.call_sid,
-            caller=call.info.caller,
-            dialled=call.info.dialled,
-            office=self.office,
-            store=self.store,
-            now=now,
-            key=f"{call.info.call_sid}-{key}",
-            outcome=call.record.outcome,
-            open_now=self.office.open_at(now),
-            caller_turns=call.record.caller_turns,
-            text=self.texting.to(call.info),
-            session=self.sessions,
-        )
 
     def stream_over(self, call: LiveCall, over: do.CallIsOver) -> None:
         """A stream has ended: its outcome so far is kept, and the call is led to `/twilio/next` if the carrier does not ask."""
         call.notice.stream_over(call.record.spoken)
+        if self.recorder is not None:
+            self.recorder.over(call.tape, call.notice)
         self.journal.put(outcome_row(call.record, call.mode))
+        self.keep(call)
         log.info("stream over", call_sid=call.info.call_sid, outcome=over.outcome, how=over.how, streams=call.streams)
         if over.how in ("stop", "final status"):
             self._finish_later(ASKED_SECONDS, call)
@@ -283,48 +289,32 @@ class Switchboard(Roster):
         if call.relay is not None:  # the stream has ended, and the carrier told us here first
             call.relay.apply(ev.CallerLeft("the carrier asks what is next"))
         if call.next.step == "dial":
-            call.dials(self.office, datetime.now(UTC))
-        if call.next.step == "resume" and (call.tickets >= STREAMS or call.apologised or call.by_keys or self.closing):
+            call.dials(self.office_of(call), datetime.now(UTC))
+        leaves = self.closing or call.handed_over  # this process ends, and a stream with it
+        if call.next.step == "resume" and (call.tickets >= STREAMS or call.apologised or call.by_keys or leaves):
             call.next = Next("apologise")
         if call.next.step == "apologise":
             call.apologised = True
+        self.keep(call)
         if call.next.step in ("dial", "apologise"):
             self._finish_later(DIAL_SECONDS, call, asked=True)
         return call, call.next
 
-    def take_up(self, info: CallInfo, mode: Mode, record: CallRecord | None) -> LiveCall | None:
-        """Go on with a call that another process began; None if there is no room.
-
-        record: what the books know of it. None: they did not answer; its rows then begin far behind those it may have.
-        """
-        if self.draining or self.live >= self.max_calls:
-            return None
-        if record is not None:
-            mode = self.modes.get(record.mode, mode)
-        call = self._begin(info, mode)
-        call.record = record or CallRecord(
-            call_sid=info.call_sid, mode=mode.name, first_seq=UNKNOWN_SEQ, tool_calls=UNKNOWN_SEQ, captures=UNKNOWN_SEQ
-        )
-        call.record.mode = mode.name
-        call.transfers.recall(call.record.attempts, first_seq=call.record.first_seq if record is None else 0)
-        call.streams = 1
-        if record is not None:
-            self._announce(call)
-        return call
-
-    def dialled(self, call_sid: str, status: str, *, joined: bool = True, over: bool = False) -> LiveCall | None:
+    def dialled(
+        self, call_sid: str, status: str, *, joined: bool = True, over: bool = False, seq: int | None = None
+    ) -> tuple[LiveCall | None, bool]:
         """What became of putting a caller through; after this `what_next` takes the call up again, or ends it.
 
-        As `LiveCall.dialled` has it. None: the call is not known here.
+        As `LiveCall.dialled` has it. Returns the call, None if it is not known here, and whether this is news of it.
         """
         call = self.calls.get(call_sid)
         if call is None:
-            return None
-        if call.next.step in ("dial", "apologise"):  # else it was told before
-            at = datetime.now(UTC)
-            self.journal.put(Milestone(call_sid=call_sid, name=f"dialled_{status or 'unknown'}", at=at))
-        call.dialled(status, joined=joined, over=over)
-        return call
+            return None, False
+        told = call.next.step not in ("dial", "apologise")
+        news = call.dialled(status, joined=joined, over=over, seq=seq)
+        if news and not told:
+            self.note(call, f"dialled_{status or 'unknown'}")
+        return call, news
 
     def _expire(self, call: LiveCall, ticket: str) -> None:
         """A ticket was not used: its session is dropped; a call that never had a stream is over."""

@@ -114,6 +114,11 @@ class Toolbox:
         for work in self._background:
             work.cancel()
 
+    @property
+    def at_work(self) -> bool:
+        """Whether anything runs that outlives streams."""
+        return bool(self._kept)
+
     async def rest(self) -> None:
         """Wait for what outlives streams: until the last deadline of a write, at most, after `stop`."""
         while self._kept:

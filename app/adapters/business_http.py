@@ -14,6 +14,7 @@ import structlog
 
 from app.errors import BackendDown, BusinessError, NotFound, SetupError, SlotTaken
 from app.mode import Booking
+from app.trace_ids import traceparent
 
 log = structlog.get_logger()
 
@@ -57,13 +58,23 @@ class Callers(msgspec.Struct):
 class HttpStore:
     """A `Store` (app/mode.py) over HTTP. Every method answers within `deadline_seconds`, or raises BackendDown."""
 
-    def __init__(self, base_url: str, client: httpx.AsyncClient, *, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-        """Raises SetupError unless `base_url` is an http or https address."""
+    def __init__(
+        self,
+        base_url: str,
+        client: httpx.AsyncClient,
+        *,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        traced: bool = False,
+    ) -> None:
+        """traced: requests say which span of which trace they belong to. Raises SetupError unless `base_url` is an http or https
+        address.
+        """
         if not base_url.startswith(("http://", "https://")):
             raise SetupError(f"BUSINESS_API_BASE: expected https://HOST/PATH, got {base_url.partition('://')[0]}.")
         self._base = httpx.URL(base_url)
         self._client = client
         self._deadline_seconds = deadline_seconds
+        self._traced = traced
 
     async def free_slots(self, day: date) -> list[datetime]:
         """GET /slots?day=2026-11-24."""
@@ -118,6 +129,8 @@ class HttpStore:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if key:
             headers["Idempotency-Key"] = key
+        if self._traced and (parent := traceparent()):
+            headers["traceparent"] = parent
         url = self._base.copy_with(path=self._base.path.rstrip("/") + path)
         request = self._client.build_request(
             method, url, params=params, json=json, headers=headers, timeout=self._deadline_seconds

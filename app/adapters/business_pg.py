@@ -44,7 +44,7 @@ class PgStore:
     def __init__(self, engine: AsyncEngine, office: Office, *, now: Callable[[], datetime] = utc_now) -> None:
         """now: an aware datetime."""
         self._engine = engine
-        self._office = office
+        self.office = office
         self._now = now
 
     async def free_slots(self, day: date) -> list[datetime]:
@@ -157,21 +157,21 @@ class PgStore:
 
     def _overlaps(self, slot: datetime, kept: set[datetime]) -> bool:
         """Whether a kept booking reaches into a slot; one may lie across it if `slot_minutes` was another when it was made."""
-        length = timedelta(minutes=self._office.slot_minutes)
+        length = timedelta(minutes=self.office.slot_minutes)
         return any(abs(slot - start) < length for start in kept)
 
     def _coming(self, day: date) -> list[datetime]:
-        return [slot for slot in self._office.slots_on(day) if self._is_to_come(slot)]
+        return [slot for slot in self.office.slots_on(day) if self._is_to_come(slot)]
 
     def _is_to_come(self, start: datetime) -> bool:
         # By UTC: two times of one zone are compared by their clock faces, which is wrong across a change of clocks.
-        return start.replace(tzinfo=self._office.zone).astimezone(UTC) > self._now().astimezone(UTC)
+        return start.replace(tzinfo=self.office.zone).astimezone(UTC) > self._now().astimezone(UTC)
 
     def _local(self, start: datetime) -> datetime:
-        return start if start.tzinfo is None else start.astimezone(self._office.zone).replace(tzinfo=None)
+        return start if start.tzinfo is None else start.astimezone(self.office.zone).replace(tzinfo=None)
 
     def _require_slot(self, start: datetime) -> None:
-        if start not in self._office.slots_on(start.date()):
+        if start not in self.office.slots_on(start.date()):
             raise SlotTaken(
                 f"There is no appointment at {start:%Y-%m-%d %H:%M}: outside opening hours, or between two slots. "
                 "Look up the free slots of that day and offer one of them."

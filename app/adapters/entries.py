@@ -6,24 +6,32 @@ order. Debug events are four rows of five: they go as one parameter, a JSON text
 
 import random
 import time
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Executable, Table, bindparam, text
+from sqlalchemy import Executable, Table, bindparam, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 
+from app.adapters.database import to_json
 from app.adapters.tables import (
     call_outcomes,
+    call_states,
     calls,
     captures,
     consents,
+    finished_calls,
     milestones,
+    missed_calls,
+    recordings,
     responses,
     spans,
     tool_calls,
     transfers,
     turns,
+    voicemails,
 )
+from app.core.finished import CallFinished
 from app.core.record import (
     CallEnded,
     CallStarted,
@@ -39,17 +47,20 @@ from app.core.record import (
     TransferAttempt,
     Turn,
 )
+from app.core.recorded import Recording
+from app.core.standing import MissedCall, Standing, Voicemail
 
 
 class Entry(NamedTuple):
-    """A row on its way to a table."""
+    """A row on its way to a table. `row` is the same as its struct had it, by field."""
 
     kind: type[Row]
     values: dict[str, Any]
+    row: dict[str, Any]
 
 
 class Entries:
-    """Makes entries. Debug events have no key of their own: each gets one here, in the order they come."""
+    """Makes entries. Debug events have no key of their own: each gets one here, in the order they come, and keeps it."""
 
     def __init__(self) -> None:
         self._writer = random.SystemRandom().getrandbits(64)
@@ -60,23 +71,76 @@ class Entries:
         kind = type(row)
         if kind not in WRITING_ORDER:
             raise TypeError(f"expected a row of a call, got {kind.__name__}")
-        values = msgspec.structs.asdict(row)
+        key = ""
         if kind is DebugEvent:
             self._next += 1
-            values["id"] = f"{self._next << 64 | self._writer:032x}"
-        elif kind is CallEnded:
-            values |= UNKNOWN_CALL | {"started_at": values["ended_at"]}
-        return Entry(kind, values)
+            key = f"{self._next << 64 | self._writer:032x}"
+        return _entry(kind, msgspec.structs.asdict(row), key)
+
+
+def _entry(kind: type[Row], row: dict[str, Any], key: str) -> Entry:
+    if kind is DebugEvent:
+        return Entry(kind, row | {"id": key}, row)
+    if kind is CallEnded:
+        return Entry(kind, row | UNKNOWN_CALL | {"started_at": row["ended_at"]}, row)
+    return Entry(kind, row, row)
+
+
+def to_spool(entry: Entry) -> bytes:
+    """An entry as JSON, from which `from_spool` makes the same again. Raises TypeError, ValueError, OverflowError."""
+    return to_json([entry.kind.__name__, entry.values.get("id", ""), entry.row]).encode()
+
+
+class Refusal(NamedTuple):
+    """A row that Postgres will not take, for people. `row`: as the spool has it, or whatever it was instead of a row."""
+
+    kind: str
+    call_sid: str
+    row: Any
+
+
+def refusal(row: object) -> Refusal:
+    """What to tell, and to keep, of a row, an entry, a line of the spool (msgspec.Raw), or what was none of them."""
+    if isinstance(row, msgspec.Raw):
+        return Refusal("a row of the spool", "", row)
+    name, key = type(row).__name__, ""
+    if isinstance(row, Entry):
+        name, key, fields = row.kind.__name__, str(row.values.get("id", "")), row.row
+    else:
+        fields = msgspec.structs.asdict(row) if isinstance(row, msgspec.Struct) else {"value": row}
+    return Refusal(name, str(fields.get("call_sid", "")), [name, key, fields])
+
+
+MOMENTS: tuple[Any, ...] = (datetime, datetime | None)
+
+
+def from_spool(text: bytes) -> Entry:
+    """The entry that an earlier life, perhaps of other code, has kept. Raises TypeError or ValueError: not of a kind of ours.
+
+    Nothing is checked but what is needed to bind it: the rest is for Postgres to judge, as it is for a row that was never kept.
+    """
+    name, key, given = msgspec.json.decode(text, type=tuple[str, str, dict[str, Any]])
+    if name not in KINDS:
+        raise TypeError(f"expected a row of a call, got {name}")
+    kind = KINDS[name]
+    row = {}
+    for field in msgspec.structs.fields(kind):
+        value = given.get(field.name, field.default)
+        if value is msgspec.NODEFAULT:
+            raise TypeError(f"expected {field.name} in a row of {name}, got none")
+        moment = field.type in MOMENTS
+        row[field.name] = datetime.fromisoformat(value) if moment and value is not None else value
+    return _entry(kind, row, key)
 
 
 UNKNOWN_CALL = {"mode": "", "direction": "", "from_number": "", "to_number": "", "version": ""}
 """For an end whose start was lost: the call is still in the books, and its start fills this in if it comes after all."""
 
-STARTED = ("mode", "direction", "from_number", "to_number", "started_at", "version")
+STARTED = ("mode", "direction", "from_number", "to_number", "started_at", "version", "mode_version")
 ENDED = (
     "ended_at", "outcome", "cost_usd", "greeting_path", "greeting_ms",
     "input_tokens", "cached_tokens", "input_audio_tokens", "cached_audio_tokens",
-    "model", "slowest_turn_ms", "cuts", "failed_tools", "turn_ms",
+    "model", "slowest_turn_ms", "cuts", "failed_tools", "turn_ms", "reconnects", "longest_gap_ms",
 )  # fmt: skip
 
 
@@ -92,6 +156,27 @@ def _start() -> Insert:
     statement = insert(calls)
     return statement.on_conflict_do_update(
         index_elements=["call_sid"], set_={name: statement.excluded[name] for name in STARTED}, where=calls.c.mode == ""
+    )
+
+
+def _standing() -> Insert:
+    """A process that has lost the call to another may still write; what it knows is older by a stream, or by its clock."""
+    statement = insert(call_states)
+    new = statement.excluded
+    newer = tuple_(new.streams, new.at) >= tuple_(call_states.c.streams, call_states.c.at)
+    names = [column.name for column in call_states.columns if column.name != "call_sid"]
+    return statement.on_conflict_do_update(
+        index_elements=["call_sid"], set_={name: new[name] for name in names}, where=newer
+    )
+
+
+def _finish() -> Insert:
+    """The last process to say so is right, as long as nobody was told: another may have thought the call over before."""
+    statement = insert(finished_calls)
+    return statement.on_conflict_do_update(
+        index_elements=["call_sid"],
+        set_={name: statement.excluded[name] for name in ("at", "written", "due_at")},
+        where=~finished_calls.c.told,
     )
 
 
@@ -116,10 +201,18 @@ WRITING_ORDER: dict[type[Row], Executable] = {
     Capture: _put(captures),
     TransferAttempt: _put(transfers),
     Consent: _put(consents),
+    Recording: _put(recordings, "start_ms", "ms", "bytes", "complete", "consent"),
     Outcome: _put(call_outcomes),
     Span: _put(spans),
     Response: _put(responses),
     CallEnded: _put(calls, *ENDED),
+    Standing: _standing(),
+    MissedCall: insert(missed_calls).on_conflict_do_nothing(),
+    Voicemail: _put(voicemails),
+    CallFinished: _finish(),
     DebugEvent: PUT_DEBUG_EVENTS,
 }
 """The statement for each type of row, in the order in which a batch is written: a call starts before it ends."""
+
+KINDS = {kind.__name__: kind for kind in WRITING_ORDER}
+"""By the name under which the spool has them."""

@@ -1,26 +1,34 @@
 """Reads the books: one call and what happened in it, as rows that were kept. Nothing here writes but the retention."""
 
+import asyncio
 import time
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, delete, select, update
+from sqlalchemy import ColumnElement, Table, delete, func, literal, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.adapters.outbound_tables import outbound_attempts, outbound_calls
 from app.adapters.tables import (
     call_outcomes,
+    call_states,
     calls,
     captures,
     consents,
-    debug_events,
+    finished_calls,
     milestones,
+    missed_calls,
+    recordings,
     responses,
     spans,
     tool_calls,
     transfers,
     turns,
+    voicemails,
 )
 from app.core.record import (
     CallRecord,
@@ -34,8 +42,18 @@ from app.core.record import (
     TransferAttempt,
     Turn,
 )
+from app.core.recorded import Recording
+from app.core.standing import MissedCall, Standing, Voicemail
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+OVER = timedelta(hours=5)
+"""After the end of its stream a call is over at the latest then: a person may have talked on, for four hours at most."""
+RECENT = timedelta(hours=50)
+SPOOLED = timedelta(minutes=1)
+
+SEQ_GAP = 20
+"""Left free behind the last row of a stream whose end is not on record: its process may be alive, and still write of it."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +84,22 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     cuts: int | None = None
     turn_ms: tuple[int, ...] | None = None
     failed_tools: int | None = None
+    reconnects: int | None = None
+    """Model sessions that took over in mid-call, and the longest time without one; None also for calls of before they were kept."""
+    longest_gap_ms: int | None = None
+    mode_version: str | None = None
+    """The stamp of the mode's edition; None for calls of before revision 0015, empty where it was not known."""
+
+
+class Recalled(msgspec.Struct, kw_only=True):
+    """A call of another process's: the record to go on with, and what is not part of it."""
+
+    record: CallRecord
+    standing: Standing | None = None
+    captures: list[Capture] = []
+    tools: list[ToolCall] = []
+    fields: dict[str, Any] = {}
+    """What a call that we placed was asked for with."""
 
 
 class CallStore:
@@ -128,6 +162,11 @@ class CallStore:
         """The model's responses, in the order in which they were over."""
         return await self._rows(responses, Response, responses.c.call_sid == call_sid, order=(responses.c.seq,))
 
+    async def recordings(self, call_sid: str) -> list[Recording]:
+        """The recordings of the call's streams, in order; deleted ones too."""
+        order = (recordings.c.start_ms, recordings.c.path)
+        return await self._rows(recordings, Recording, recordings.c.call_sid == call_sid, order=order)
+
     async def transfers(self, call_sid: str) -> list[TransferAttempt]:
         """Attempts to put the caller through, in the order in which they began."""
         return await self._rows(transfers, TransferAttempt, transfers.c.call_sid == call_sid, order=(transfers.c.seq,))
@@ -137,29 +176,47 @@ class CallStore:
         return _first(await self._rows(call_outcomes, Outcome, call_outcomes.c.call_sid == call_sid))
 
     async def recall(self, call_sid: str) -> CallRecord | None:
-        """A call that another process began, as far as the books know it: the record to go on with; None if they do not.
+        """The record of a call that another process began, as far as the books know it; None if they do not."""
+        recalled = await self.recalled(call_sid)
+        return None if recalled is None else recalled.record
+
+    async def recalled(self, call_sid: str) -> "Recalled | None":
+        """All that it takes to go on with a call that another process began; None if the books do not know it.
 
         `began` is set on this process's monotonic clock, so that milliseconds go on from the call's first stream.
         """
         call = await self.call(call_sid)
         if call is None:
             return None
-        turns, outcome = await self.turns(call_sid), await self.outcome(call_sid)
-        tools = await self.tool_calls(call_sid)
-        states = [row.name for row in await self.milestones(call_sid) if row.name.startswith("state_")]
-        return CallRecord(
+        turns, outcome, tools, captures, standing = await asyncio.gather(
+            self.turns(call_sid),
+            self.outcome(call_sid),
+            self.tool_calls(call_sid),
+            self.captures(call_sid),
+            self.standing(call_sid),
+        )
+        attempts, consents, spans, responses, milestones = await asyncio.gather(
+            self.transfers(call_sid),
+            self.consents(call_sid),
+            self.spans(call_sid),
+            self.responses(call_sid),
+            self.milestones(call_sid),
+        )
+        states = [row.name for row in milestones if row.name.startswith("state_")]
+        gap = 0 if call.ended_at is not None or not turns else SEQ_GAP
+        record = CallRecord(
             call_sid=call_sid,
             mode=call.mode,
             spoken=[],
-            first_seq=max((turn.seq + 1 for turn in turns), default=0),
+            first_seq=max((turn.seq + 1 + gap for turn in turns), default=0),
             earlier=[(turn.who, turn.heard_text) for turn in turns if turn.heard_text],
-            attempts=await self.transfers(call_sid),
-            tool_calls=max((tool.seq + 1 for tool in tools), default=0),
+            attempts=attempts,
+            tool_calls=max((tool.seq + 1 + gap for tool in tools), default=0),
             done_before=dict(Counter(tool.name for tool in tools if tool.status == "ok")),
-            captures=max((row.seq + 1 for row in await self.captures(call_sid)), default=0),
-            consents=await self.consents(call_sid),
-            spans=max((span.seq + 1 for span in await self.spans(call_sid)), default=0),
-            responses=max((row.seq + 1 for row in await self.responses(call_sid)), default=0),
+            captures=max((row.seq + 1 + gap for row in captures), default=0),
+            consents=consents,
+            spans=max((span.seq + 1 + gap for span in spans), default=0),
+            responses=max((row.seq + 1 + gap for row in responses), default=0),
             slowest_turn_ms=call.slowest_turn_ms or 0,
             cuts=call.cuts or 0,
             turn_ms=list(call.turn_ms or ()),
@@ -175,6 +232,46 @@ class CallStore:
             flow_state=states[-1].removeprefix("state_") if states else "",
             began=time.monotonic() - max(0.0, (datetime.now(UTC) - call.started_at).total_seconds()),
         )
+        fields = await self.asked_with(call_sid) if call.direction == "outbound" else {}
+        return Recalled(record=record, standing=standing, captures=captures, tools=tools, fields=fields)
+
+    async def standing(self, call_sid: str) -> Standing | None:
+        """How a call stands; None if no process has said so."""
+        return _first(await self._rows(call_states, Standing, call_states.c.call_sid == call_sid))
+
+    async def owners(self, call_sids: Iterable[str]) -> dict[str, str]:
+        """Which process has each of these calls, as far as the books know."""
+        query = select(call_states.c.call_sid, call_states.c.owner).where(call_states.c.call_sid.in_(list(call_sids)))
+        async with self._engine.connect() as connection:
+            return {str(sid): str(owner) for sid, owner in (await connection.execute(query)).all()}
+
+    async def missed(self, call_sid: str) -> MissedCall | None:
+        """That nobody could talk to this caller; None if somebody did."""
+        return _first(await self._rows(missed_calls, MissedCall, missed_calls.c.call_sid == call_sid))
+
+    async def voicemails(self, call_sid: str) -> list[Voicemail]:
+        """What the caller left, earliest first."""
+        return await self._rows(
+            voicemails,
+            Voicemail,
+            voicemails.c.call_sid == call_sid,
+            order=(voicemails.c.at, voicemails.c.recording_sid),
+        )
+
+    async def forget_standings(self, before: datetime) -> int:
+        """Delete how calls stood that nobody has written of since `before` (aware); how many."""
+        async with self._engine.begin() as connection:
+            return (await connection.execute(delete(call_states).where(call_states.c.at < before))).rowcount
+
+    async def asked_with(self, call_sid: str) -> dict[str, Any]:
+        """The fields that a call was asked for with; none for one that we did not place."""
+        query = (
+            select(outbound_calls.c.fields)
+            .join(outbound_attempts, outbound_attempts.c.reference == outbound_calls.c.reference)
+            .where(outbound_attempts.c.call_sid == call_sid)
+        )
+        async with self._engine.connect() as connection:
+            return dict((await connection.execute(query)).scalars().first() or {})
 
     async def close_lost(self, *, call_sid: str = "", started_before: datetime | None = None) -> int:
         """Close calls that no process will close any more, with the outcome `lost`; how many.
@@ -183,14 +280,12 @@ class CallStore:
         """
         open_calls = calls.c.ended_at.is_(None)
         which = calls.c.call_sid == call_sid if started_before is None else calls.c.started_at < started_before
-        query = update(calls).where(open_calls, which).values(ended_at=datetime.now(UTC), outcome="lost")
+        now = datetime.now(UTC)
+        query = update(calls).where(open_calls, which).values(ended_at=now, outcome="lost")
         async with self._engine.begin() as connection:
-            return (await connection.execute(query)).rowcount
-
-    async def forget_debug_events(self, before: datetime) -> int:
-        """Delete raw events older than `before` (aware); how many."""
-        async with self._engine.begin() as connection:
-            return (await connection.execute(delete(debug_events).where(debug_events.c.at < before))).rowcount
+            closed = (await connection.execute(query)).rowcount
+            await connection.execute(_finished(call_sid, now))
+        return closed
 
     async def _rows(
         self,
@@ -204,6 +299,20 @@ class CallStore:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         return [msgspec.convert(row, kind, from_attributes=True) for row in rows]
+
+
+def _finished(call_sid: str, now: datetime) -> Insert:
+    """Calls that are over and of which their process has left no word: that one, or all whose end is hours ago.
+
+    The one waits for rows that another process may have kept on its disk.
+    """
+    at = func.coalesce(calls.c.ended_at, now)
+    if call_sid:
+        found = select(calls.c.call_sid, literal(now), literal(now + SPOOLED)).where(calls.c.call_sid == call_sid)
+    else:
+        over = (calls.c.ended_at < now - OVER, calls.c.started_at > now - RECENT)
+        found = select(calls.c.call_sid, at, literal(now)).where(*over)
+    return insert(finished_calls).from_select(["call_sid", "at", "due_at"], found).on_conflict_do_nothing()
 
 
 def _first(rows: list[T]) -> T | None:

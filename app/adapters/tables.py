@@ -7,6 +7,7 @@ lost. Everything is keyed so that writing the same row twice leaves one. docs/bo
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -25,7 +26,23 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeDecorator
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+    "0014",
+    "0015",
+)
 """Every revision in migrations/versions, oldest first: lets a ready server know its schema without loading Alembic."""
 
 PARTY = "\nCASE\n WHEN direction = 'outbound'::text THEN to_number\n ELSE from_number\nEND"
@@ -96,6 +113,9 @@ calls = Table(
     Column("cuts", Integer),
     Column("failed_tools", Integer),
     Column("turn_ms", ARRAY(Integer)),
+    Column("reconnects", Integer),
+    Column("longest_gap_ms", Integer),
+    Column("mode_version", Words),
     Index(None, "started_at"),
     Index(None, "from_number", "started_at"),
     Index("ix_calls_open", "started_at", postgresql_where=text("ended_at IS NULL")),
@@ -232,6 +252,113 @@ consents = Table(
     Column("heard", Boolean, nullable=False),
 )
 
+finished_calls = Table(
+    "finished_calls",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("at", _moment(), nullable=False),
+    Column("written", ARRAY(Text)),
+    Column("due_at", _moment(), nullable=False, server_default=func.now()),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("told", Boolean, nullable=False, server_default=text("false")),
+    Index("ix_finished_calls_due", "due_at", postgresql_where=text("NOT told")),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("since", _moment(), nullable=False),
+    Column("off_at", _moment()),
+    Column("off_why", Words),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("call_sid", Words, nullable=False),
+    Column("endpoint", Words, nullable=False),
+    Column("event", Words, nullable=False),
+    Column("payload", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", _moment(), nullable=False),
+    Column("created_at", _moment(), nullable=False),
+    Column("sent_at", _moment()),
+    Column("status", Integer),
+    Column("why", Words, nullable=False, server_default=text("''")),
+    UniqueConstraint("call_sid", "endpoint", "event"),
+    Index("ix_deliveries_due", "endpoint", "next_at", postgresql_where=text("state = 'waiting'")),
+    Index("ix_deliveries_created", "created_at"),
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("path", Words, primary_key=True),
+    Column("start_ms", Integer, nullable=False),
+    Column("ms", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("consent", Words, nullable=False),
+    Column("created_at", _moment(), nullable=False),
+    Column("deleted_at", _moment()),
+    Index("ix_recordings_kept", "created_at", postgresql_where=text("deleted_at IS NULL")),
+)
+
+call_states = Table(
+    "call_states",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("at", _moment(), nullable=False),
+    Column("owner", Words, nullable=False),
+    Column("streams", Integer, nullable=False),
+    Column("tickets", Integer, nullable=False),
+    Column("state", JSONB, nullable=False),
+    Index(None, "at"),
+)
+
+used_tickets = Table(
+    "used_tickets",
+    metadata,
+    Column("ticket", Words, primary_key=True),
+    Column("used_by", Words, nullable=False),
+    Column("at", _moment(), nullable=False, server_default=func.now()),
+    Index(None, "at"),
+)
+
+missed_calls = Table(
+    "missed_calls",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("at", _moment(), nullable=False),
+    Column("why", Words, nullable=False),
+    Index(None, "at"),
+)
+
+voicemails = Table(
+    "voicemails",
+    metadata,
+    Column("recording_sid", Words, primary_key=True),
+    Column("call_sid", Words, nullable=False),
+    Column("at", _moment(), nullable=False),
+    Column("url", Words, nullable=False),
+    Column("seconds", Integer, nullable=False),
+    Index(None, "call_sid"),
+)
+
+stat_days = Table(
+    "stat_days",
+    metadata,
+    Column("since", _moment(), primary_key=True),
+    Column("until", _moment(), primary_key=True),
+    Column("mode", Words, primary_key=True),
+    Column("model", Words, primary_key=True),
+    Column("figures", Words, nullable=False),
+)
+
 debug_events = Table(
     "debug_events",
     metadata,
@@ -259,6 +386,7 @@ bookings = Table(
     UniqueConstraint("key"),
     UniqueConstraint("cancel_key"),
     Index("uq_bookings_start_kept", "start", unique=True, postgresql_where=text("cancelled_at IS NULL")),
+    Index(None, "phone"),
 )
 
 messages = Table(
@@ -272,4 +400,5 @@ messages = Table(
     Column("created_at", _moment(), nullable=False, server_default=func.now()),
     UniqueConstraint("key"),
     Index(None, "created_at"),
+    Index(None, "phone"),
 )

@@ -10,7 +10,7 @@ failures the caller is asked to type it, where it can be typed. All of it lives 
     two failures --------> typed on the keypad, and read back once more
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -47,6 +47,13 @@ class CaptureLedger:
         self.keep = keep
         self._next_seq = first_seq
         self._slots: dict[tuple[str, str], Slot] = {}
+
+    def recall(self, rows: Sequence[Capture]) -> None:
+        """Go on with what another process took down, in order: what was confirmed there is; the rest is read back anew."""
+        for row in rows:
+            slot = Slot(row.seq, value=row.value, failures=row.failures, confirmed=row.confirmed)
+            self._slots[row.kind, row.argument] = slot
+            self._next_seq = max(self._next_seq, row.seq + 1)
 
     def settle(self, tool: str, wanted: Mapping[str, Wanted], values: dict[str, Any], scene: Scene) -> dict[str, Any]:
         """Arguments as the model sent them to those that the tool takes.

@@ -5,10 +5,12 @@ Apart from `serve`, because it brings in everything: `serve` loads it while the 
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -17,19 +19,31 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from hypercorn.utils import LifespanFailureError
 
-from app.adapters.data_folder import Database, Running, running_file, write_private
+from app.adapters import processes
+from app.adapters.data_folder import (
+    Database,
+    Running,
+    forget,
+    note_starting,
+    running_file,
+    starting_file,
+    write_private,
+)
 from app.adapters.link_check import check_core
 from app.adapters.migrate import migrate
+from app.adapters.store import CallStore
 from app.errors import SetupError
-from app.main import House, create_app
+from app.handover import Handover
+from app.main import VERSION, House, create_app
 from app.settings import Settings
 from app.web.fast_door import BACKLOG, FastDoor
 from app.web.lent_server import LentServer, loop_factory
+from app.web.metrics_port import metrics_port
 
 log = structlog.get_logger()
 
-DRAIN_SECONDS = 280.0
-"""On SIGTERM calls may go on this long: Fly gives 300 s."""
+HANDOVER_SECONDS = 30.0
+"""Before the end of the drain: a pause comes within this in nearly every talk."""
 LOOK_AFTER_SECONDS = 2.0
 KEEP_ALIVE_SECONDS = 75.0
 """Longer than clients keep a connection that is idle (5 to 60 s): one that we close first may just be getting a webhook."""
@@ -37,13 +51,23 @@ LEAD_SECONDS = 5.0
 """How long calls that were cut may take to ask what is next."""
 
 
-def run(settings: Settings, database: Database) -> None:
-    """Answer calls until a signal. Raises SetupError."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(settings, database))
+Beside = Callable[[House], contextlib.AbstractAsyncContextManager[None]]
+"""What runs beside a house that answers: entered once its door is open, left before the drain."""
 
 
-async def _serve(settings: Settings, database: Database) -> None:
+@contextlib.asynccontextmanager
+async def nothing(house: House) -> AsyncIterator[None]:
+    """Nothing beside it."""
+    yield
+
+
+def run(settings: Settings, database: Database, beside: Beside = nothing) -> bool:
+    """Answer calls until a signal; whether it asked for another start (SIGUSR2). Raises SetupError."""
+    with metrics_port(settings.host, settings.metrics_port), asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(settings, database, beside))
+
+
+async def _serve(settings: Settings, database: Database, beside: Beside) -> bool:
     """hypercorn runs the application, without a port; the fast door has the port, from when the application has started.
 
     On the way out the door goes first: calls drain before hypercorn is told to stop, as that ends the house they live in.
@@ -51,22 +75,24 @@ async def _serve(settings: Settings, database: Database) -> None:
     check_core()
     await migrate(database.url)
     app: Any = create_app(settings, database.url)  # hypercorn's types know neither Starlette nor each other
-    stop, hurry, closing = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    stop, hurry, closing, again = asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_unhandled)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _signalled, number, stop, hurry)
+    loop.add_signal_handler(signal.SIGUSR2, _restarted, stop, again)
     lent = LentServer()
     web = asyncio.create_task(hypercorn_serve(app, config(lent.bind), shutdown_trigger=closing.wait), name="hypercorn")
     try:
         if await _first(lent.factory, web):
             house: House = app.state.house
-            door = FastDoor(house.board, house.guard, settings.twilio_account_sid, lent.factory.result())
+            door = FastDoor(house.board, house.guard, settings.twilio_account_sid, lent.factory.result(), house.cold)
             await door.open(settings.host, settings.port)
             announce(settings, house)
             keep = asyncio.create_task(_keep(database), name="database")
-            if not await _first(asyncio.create_task(stop.wait()), web):
-                hurry.set()  # the house is closed already
+            async with beside(house):
+                if not await _first(asyncio.create_task(stop.wait()), web):
+                    hurry.set()  # the house is closed already
             keep.cancel()
             await drain(house, hurry)
             await door.close()
@@ -78,7 +104,10 @@ async def _serve(settings: Settings, database: Database) -> None:
             raise SetupError(str(failure)) from failure
         finally:
             lent.close()
-            _forget(settings)
+            if again.is_set():
+                note_starting(settings.data, settings.port)
+            forget(running_file(settings.data))
+    return again.is_set()
 
 
 async def _first(event: asyncio.Future[Any], web: asyncio.Task[None]) -> bool:
@@ -108,14 +137,6 @@ def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None
         loop.default_exception_handler(context)
 
 
-def _forget(settings: Settings) -> None:
-    """Take away what other commands find us by, unless another server has put its own there."""
-    path = running_file(settings.data)
-    with contextlib.suppress(OSError, msgspec.MsgspecError):
-        if msgspec.json.decode(path.read_bytes(), type=Running).pid == os.getpid():
-            path.unlink()
-
-
 def _signalled(number: int, stop: asyncio.Event, hurry: asyncio.Event) -> None:
     """The first SIGTERM drains; Ctrl-C, or a second signal, does not wait for calls."""
     if stop.is_set() or number == signal.SIGINT:
@@ -123,34 +144,62 @@ def _signalled(number: int, stop: asyncio.Event, hurry: asyncio.Event) -> None:
     stop.set()
 
 
+def _restarted(stop: asyncio.Event, again: asyncio.Event) -> None:
+    """Drain, and then start anew. Not once the end was asked for."""
+    if not stop.is_set():
+        again.set()
+        stop.set()
+
+
 async def drain(house: House, hurry: asyncio.Event) -> None:
-    """No new calls; those in progress may end by themselves, then they leave by the door."""
-    house.board.draining = True
-    log.info("draining", calls=house.board.live)
-    waits = [asyncio.create_task(house.board.idle.wait()), asyncio.create_task(hurry.wait())]
-    await asyncio.wait(waits, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    """No new calls; those in progress may end by themselves. What still talks near the end is handed over to another process."""
+    board, seconds = house.board, house.settings.drain_seconds
+    board.draining = True
+    log.info("draining", calls=board.live, seconds=seconds)
+    pauses = min(HANDOVER_SECONDS, seconds / 2)
+    waits = [asyncio.create_task(board.idle.wait()), asyncio.create_task(hurry.wait())]
+    await asyncio.wait(waits, timeout=seconds - pauses, return_when=asyncio.FIRST_COMPLETED)
+    if board.live:
+        handover = Handover(board, CallStore(house.engine))
+        giving = asyncio.create_task(handover.give(0.0 if hurry.is_set() else pauses))
+        await asyncio.wait([giving, waits[1]], return_when=asyncio.FIRST_COMPLETED)
+        if not giving.done():  # a second signal, in the middle of it
+            giving.cancel()
+            await asyncio.wait([giving])
+            await handover.give(0.0)
+        board.closing = True
+        await handover.settled(LEAD_SECONDS)
+        board.close_all()
     for wait in waits:
         wait.cancel()
-    if house.board.live:
-        house.board.close_all()
-        with contextlib.suppress(TimeoutError):  # the carrier asks what is next, and takes the caller to a person
-            await asyncio.wait_for(house.board.led_on(), LEAD_SECONDS)
 
 
 def announce(settings: Settings, house: House) -> None:
     """Say that calls are answered: on stderr, and in the data folder for the other commands."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
     database = str(house.engine.url.render_as_string(hide_password=False))
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-    running = Running(os.getpid(), url, settings.public_url, database, house.stand_in)
+    url = settings.own_url
+    running = Running(
+        os.getpid(),
+        url,
+        settings.public_url,
+        database,
+        house.stand_in,
+        started=processes.began(os.getpid()),
+        began=time.time(),
+        port=settings.port,
+        version=VERSION,
+        key=house.own.key,
+    )
     write_private(running_file(settings.data), msgspec.json.encode(running).decode())
+    forget(starting_file(settings.data))
     log.info(
         "answering calls",
         url=url,
         webhook=f"{settings.public_url}/twilio/incoming",
         cpu_seconds=round(time.process_time(), 2),
     )
-    print(f"Offhook answers on {url}. Try: ./offhook call booking", file=sys.stderr, flush=True)
+    if sys.stderr.isatty() or settings.log_format == "text":  # else it would be a line that is no JSON
+        print(f"Offhook answers on {url}. Try: ./offhook call booking", file=sys.stderr, flush=True)
 
 
 def config(bind: str) -> Config:
@@ -166,6 +215,6 @@ def config(bind: str) -> Config:
     config.max_app_queue_size = 100
     config.include_server_header = False
     config.accesslog = None
-    config.errorlog = "-"
+    config.errorlog = logging.getLogger("hypercorn.error")
     config.loglevel = "WARNING"
     return config

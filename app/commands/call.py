@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -20,7 +21,7 @@ import msgspec
 
 from app import registry
 from app import settings as all_settings
-from app.adapters.data_folder import Running, kept_secret, running_file
+from app.adapters.data_folder import Running, kept_secret, read_running
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
 from app.commands.comparison import summarise, table, verdict
@@ -31,11 +32,16 @@ from app.settings import ROOT, Settings
 from app.sim import script as scripts
 from app.sim.budgets import USUAL, Budgets
 from app.sim.budgets import load as load_budgets
-from app.sim.carrier import ACCOUNT_SID
-from app.sim.rehearsal import Target, Watcher
+from app.sim.carrier import ACCOUNT_SID, Carrier
+from app.sim.carrier_numbers import PhoneNumber
+from app.sim.placing import Target
+from app.sim.rehearsal import Watcher
 from app.sim.report import Report
 
 START_SECONDS = 30.0
+OWN_NUMBER = "+14155550199"
+"""Of a server that places calls for a rehearsal; 555-01xx numbers belong to nobody."""
+VERB_SPEED = 10.0
 
 
 def call(
@@ -123,20 +129,27 @@ async def _call(chosen: dict[str, scripts.Script], plan: Plan) -> int:
         else:
             print(verdict(report), flush=True)
 
+    reports: list[Report] = []
     async with contextlib.AsyncExitStack() as stack:
-        lanes = []
-        for model in plan.models or ("",):
-            target, database = await _target(settings, plan.to, stack, quiet=plan.as_json, model=model)
-            store = None
-            if database:
-                engine = make_engine(database)
-                stack.push_async_callback(engine.dispose)
-                store = CallStore(engine)
-            lanes.append(Lane(model=model, target=target, store=store))
         today = settings.office.now(datetime.now(UTC)).date()
-        reports = await play(
-            chosen, lanes, today=today, mode=plan.mode, jobs=jobs, limits=plan.limits, watcher=watcher, done=done
-        )
+        for placed in (False, True):  # calls that the server places need one that has our carrier's REST API
+            part = {name: script for name, script in chosen.items() if (script.outbound is not None) is placed}
+            if not part:
+                continue
+            lanes = []
+            for model in plan.models or ("",):
+                target, database = await _target(
+                    settings, plan.to, stack, quiet=plan.as_json, model=model, places=placed
+                )
+                store = None
+                if database:
+                    engine = make_engine(database)
+                    stack.push_async_callback(engine.dispose)
+                    store = CallStore(engine)
+                lanes.append(Lane(model=model, target=target, store=store))
+            reports += await play(
+                part, lanes, today=today, mode=plan.mode, jobs=jobs, limits=plan.limits, watcher=watcher, done=done
+            )
     by_model = {model: [report for report in reports if report.model == model] for model in plan.models or ("",)}
     summaries = [summarise(model, calls, plan.limits) for model, calls in by_model.items()]
     if not several:
@@ -150,12 +163,21 @@ async def _call(chosen: dict[str, scripts.Script], plan: Plan) -> int:
 
 
 async def _target(
-    settings: Settings, to: str | None, stack: contextlib.AsyncExitStack, *, quiet: bool, model: str = ""
+    settings: Settings,
+    to: str | None,
+    stack: contextlib.AsyncExitStack,
+    *,
+    quiet: bool,
+    model: str = "",
+    places: bool = False,
 ) -> tuple[Target, str]:
     """The server to call and its database: the one at `to`, this checkout's running one, or one started for the calls.
 
-    model: then it is always one of our own, as a server has one model.
+    model: then it is always one of our own, as a server has one model. places: it is to place calls, at our carrier stand-in: then
+    it is one of our own, too, so that nobody's telephone rings.
     """
+    if places and to is None:
+        return await _placing_target(stack, quiet=quiet, model=model)
     if to is not None:
         if not settings.twilio_auth_tokens:
             raise SetupError(f"expected TWILIO_AUTH_TOKEN to sign calls to {to}, found none in the environment or .env")
@@ -174,6 +196,40 @@ async def _target(
     return _aim(settings, running.url, running.public_url, token, running.model), running.database_url
 
 
+async def _placing_target(stack: contextlib.AsyncExitStack, *, quiet: bool, model: str) -> tuple[Target, str]:
+    """A server of our own whose carrier is the stand-in, at any hour, and whose bookings are its own."""
+    port, token = free_port(), secrets.token_hex(16)
+    url = f"http://127.0.0.1:{port}"
+    carrier = Carrier(
+        auth_token=token, public_url=url, numbers=[PhoneNumber(OWN_NUMBER)], verb_speed=VERB_SPEED, keep_audio=False
+    )
+    stack.push_async_callback(carrier.close)
+    environment = {
+        "PORT": str(port),
+        "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+        "TWILIO_AUTH_TOKEN": token,
+        "TWILIO_PHONE_NUMBER": OWN_NUMBER,
+        "TWILIO_API_BASE": await carrier.start_rest(),
+        "TWILIO_EDGE": "",
+        "TWILIO_REGION": "",
+        "BUSINESS_API_BASE": "",
+        "QUIET_HOURS": "never",
+    }
+    if model:
+        environment["REALTIME_MODEL"] = model
+    running, _ = await stack.enter_async_context(started_server(quiet=quiet, folder=None, **environment))
+    target = Target(
+        url=running.url,
+        public_url=running.public_url,
+        auth_token=token,
+        account_sid=ACCOUNT_SID,
+        model=running.model,
+        carrier=carrier,
+        phone_number=OWN_NUMBER,
+    )
+    return target, running.database_url
+
+
 def _aim(settings: Settings, url: str, public_url: str, token: str, model: str = "") -> Target:
     return Target(
         url=url.rstrip("/"),
@@ -187,12 +243,8 @@ def _aim(settings: Settings, url: str, public_url: str, token: str, model: str =
 
 def find_running(data: Path) -> Running | None:
     """What a live server of this data folder left there; None if there is none."""
-    try:
-        running = msgspec.json.decode(running_file(data).read_bytes(), type=Running)
-        os.kill(running.pid, 0)
-    except (OSError, msgspec.MsgspecError):
-        return None
-    return running if _answers(running.url) else None
+    running = read_running(data)
+    return running if running is not None and _answers(running.url) else None
 
 
 def _answers(url: str) -> bool:

@@ -1,38 +1,95 @@
 """`./offhook serve`: checks what can be checked, starts the database, then answers."""
 
+import contextlib
 import gc
 import socket
+import sys
+from pathlib import Path
 
 from app import log as logging
 from app import registry
 from app import settings as all_settings
-from app.adapters.data_folder import open_database
+from app.adapters.data_folder import (
+    data_folder,
+    forget,
+    note_starting,
+    open_database,
+    read_running,
+    starting_file,
+)
+from app.adapters.lent_number import lent_file
+from app.adapters.tunnel_client import open_client
+from app.commands.running import on_port
+from app.commands.serving import Asked, detach, log_of, start_again
+from app.commands.tunnel import ask_to_lend, clear_tunnel
 from app.errors import SetupError
+from app.settings import ROOT, Settings
 
 
-def serve(*, port: int | None = None) -> int:
-    """Answer calls until a signal. Raises SetupError with the remedy if it cannot start."""
-    here = all_settings.environment()
-    settings = all_settings.load(here if port is None else {**here, "PORT": str(port)})
-    logging.configure(settings.log_level)
+def serve(asked: Asked = Asked(), *, detached: bool = False, root: Path = ROOT) -> int:  # noqa: B008  it is frozen
+    """Answer calls until a signal. root: where `offhook.toml` and `.env` are. detached: start it so, and come back.
+
+    Raises SetupError with the remedy if it cannot start.
+    """
+    here = all_settings.environment(root)
+    if asked.port is not None:
+        here["PORT"] = str(asked.port)
+    settings = all_settings.load(here, root=root)
+    logging.configure(settings.log_level, settings.secrets, settings.log_format)
     registry.find(settings)  # what is wrong with a mode is said before anything is started
-    check_port(settings.host, settings.port)
-    with open_database(settings, meanwhile=_load_the_rest) as database:
-        from app.commands import answering
+    check_port(settings.host, settings.port, settings.data)
+    if detached:
+        running = detach(asked, settings)
+        print(f"Offhook answers on {running.url} (process {running.pid}); what it says: {log_of(settings.data)}")
+        return 0
+    data_folder(settings.data)
+    note_starting(settings.data, settings.port)
+    try:
+        again = _serve(asked, settings, here, root)
+    except BaseException:
+        forget(starting_file(settings.data))
+        raise
+    if again:
+        start_again(asked)
+    return 0
 
+
+def _serve(asked: Asked, settings: Settings, here: dict[str, str], root: Path) -> bool:
+    """Answer calls; whether another start was asked for."""
+    with contextlib.ExitStack() as stack:
+        client, lends = None, False
+        if asked.tunnel:
+            client = stack.enter_context(open_client(asked.tunnel, settings.own_url, settings.data))
+            here["PUBLIC_URL"] = client.url
+            settings = all_settings.load(here, root=root)
+            lends = ask_to_lend(settings, yes=asked.yes)
+        elif lent_file(settings.data).exists():
+            try:
+                clear_tunnel(settings, yes=asked.yes)
+            except SetupError as wrong:  # no reason not to answer calls
+                print(f"offhook serve: {wrong}", file=sys.stderr)
+        database = stack.enter_context(open_database(settings, meanwhile=_load_the_rest))
+        from app.commands import answering
+        from app.commands.beside import beside
+
+        companions = beside(
+            read=(lambda: all_settings.load(here, root=root)) if asked.reload else None,
+            root=root,
+            client=client,
+            lends=lends,
+        )
         gc.freeze()  # what is imported stays: it need not be looked at again while calls are relayed
         gc.enable()
-        answering.run(settings, database)
-    return 0
+        return answering.run(settings, database, companions)
 
 
 def _load_the_rest() -> None:
     """What takes longest to load, the database's library first of all."""
-    import app.commands.answering  # noqa: F401
+    import app.commands.beside  # noqa: F401
 
 
-def check_port(host: str, port: int) -> None:
-    """Raise SetupError if the port cannot be had, with the remedy."""
+def check_port(host: str, port: int, folder: Path) -> None:
+    """Raise SetupError if the port cannot be had, with who has it and the remedy. folder: the data folder."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -40,6 +97,15 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as wrong:
             raise SetupError(
-                f"expected to listen on {host}:{port}, but: {wrong.strerror}. "
+                f"expected to listen on {host}:{port}, but: {wrong.strerror}. {_who_has(port, folder)}"
                 "Stop what listens there, or take another port with --port or PORT."
             ) from wrong
+
+
+def _who_has(port: int, folder: Path) -> str:
+    """Who listens on a port, as a sentence; empty if it is not told."""
+    running = read_running(folder)
+    if running is not None and running.port == port:
+        return f"The server of this data folder does (process {running.pid}); ./offhook status tells more. "
+    found = [one.words for one in on_port(port, folder)]
+    return f"It is {' and '.join(found)}. " if found else ""

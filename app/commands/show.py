@@ -29,6 +29,10 @@ def _text(shown: Shown) -> str:
     costs = shown.tokens
     lines = [
         f"mode {shown.name}: model {shown.model}, reasoning {shown.reasoning or '(not sent)'}, voice {shown.voice}",
+        f"version {shown.stamp}: its calls have this stamp in the books",
+        f"engine {shown.engine.name}: dialect {shown.engine.dialect}, the caller's speech as {shown.engine.hears}, the agent's as "
+        f"{shown.engine.speaks}, transcription by {shown.transcription or 'nobody'}"
+        + (f"; without {', '.join(shown.engine.lacks)}" if shown.engine.lacks else ""),
         f"turn detection: first {_vad(shown.listening.first_turn)}, then {_vad(shown.listening.later_turns)}",
         f"noise reduction: {shown.listening.noise_reduction}",
         f"opening: {shown.opening or '(the caller speaks first)'}",

@@ -35,8 +35,11 @@ class ScriptedCaller:
         *,
         press: Callable[[str], None],
         hang_up: Callable[[], None],
+        speaks_first: bool = False,
     ) -> None:
+        """speaks_first: they were called, and say hello."""
         self.turns = turns
+        self.speaks_first = speaks_first
         self.say = say
         self.press = press
         self.hang_up = hang_up
@@ -66,7 +69,7 @@ class ScriptedCaller:
         """A stream is there; the agent opens it, if the script has an opening left."""
         self._streams += 1
         self._heard_ms = self._quiet_ms = 0
-        self._answered = False
+        self._answered = self.speaks_first and self._streams == 1
         while self._next < len(self.turns) and self.turns[self._next].opening:
             self._next += 1
 

@@ -74,6 +74,10 @@ class Carrier:
         """The text messages that the server sent, as REST resources."""
         return self.account.messages
 
+    def expects(self, number: str, callee: Callee) -> None:
+        """Say who is there when the server calls a number, instead of `on_outbound`."""
+        self.account.callees[number] = callee
+
     def takes_no_texts(self, number: str, *, landline: bool = False) -> None:
         """Refuse texts to a number: it has opted out (21610), or is no mobile (21614)."""
         (self.account.landlines if landline else self.account.opted_out).add(number)

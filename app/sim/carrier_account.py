@@ -39,15 +39,22 @@ class Account:
         if verb_speed <= 0:
             raise SetupError(f"verb_speed must be above 0, got {verb_speed}")
         self.auth_token, self.account_sid, self.api_keys = auth_token, account_sid, api_keys
+        self.kind: Literal["Full", "Trial"] = "Full"
+        self.status: Literal["active", "suspended", "closed"] = "active"
         self.origin, self.http = origin, SignedHttp(origin, auth_token)
         self.numbers = {number.phone_number: number for number in numbers}
         self.calls: dict[str, CarrierCall] = {}
         self.messages: list[dict[str, object]] = []
+        self.callees: dict[str, Callee] = {}
         self.opted_out: set[str] = set()
         self.landlines: set[str] = set()
         self.throttled = 0  # REST requests still to be refused with 429
         self._verb_speed, self._keep_audio = verb_speed, keep_audio
         self._on_outbound, self._heed = on_outbound, heed
+
+    def as_json(self) -> dict[str, str]:
+        """The resource as REST answers it."""
+        return {"sid": self.account_sid, "friendly_name": "stand-in", "status": self.status, "type": self.kind}
 
     def url(self, path_or_url: str) -> str:
         """A URL under the server's public origin; "" stays ""."""
@@ -104,7 +111,7 @@ class Account:
         time_limit: float | None = None,
     ) -> CarrierCall:
         """The server calls somebody, who is what `on_outbound` says."""
-        callee = self._on_outbound(to_number)
+        callee = self.callees.get(to_number) or self._on_outbound(to_number)
         leg = self._leg(from_number, to_number, "outbound-api", callee.line, fallback=fallback)
         leg.status = "queued"
         call = CarrierCall(leg, first, progress=progress, callee=callee, detection=detection)

@@ -30,6 +30,8 @@ class Callee:
     result: Literal["answered", "busy", "no-answer", "failed"] = "answered"
     answered_by: str = "human"
     ring_seconds: float = 3.0
+    verdict_seconds: float = 0.0
+    """When the verdict is told beside the talk: after a person's hello, or a machine's greeting and beep. In real time."""
 
 
 @dataclass
@@ -199,10 +201,20 @@ class CarrierCall:
         leg.answer()
         self._report("answered", "in-progress")
         if self._detection is not None and self._detection.callback:
-            verdict = {"AnsweredBy": callee.answered_by, "MachineDetectionDuration": "1800"}
-            fields = {"AccountSid": leg.account_sid, "CallSid": leg.call_sid, **verdict}
-            leg.callback(self._detection.callback, self._detection.method, fields)
+            asyncio.get_running_loop().call_later(callee.verdict_seconds, self._tell_verdict, callee, self._detection)
         return True
+
+    def _tell_verdict(self, callee: Callee, detection: MachineDetection) -> None:
+        """Who picked up, told beside the talk, while there is one."""
+        if self.status in OVER:
+            return
+        verdict = {
+            "AnsweredBy": callee.answered_by,
+            "MachineDetectionDuration": str(round(callee.verdict_seconds * 1000)),
+        }
+        fields = {"AccountSid": self.leg.account_sid, "CallSid": self.call_sid, **verdict}
+        self.leg.answered_by = callee.answered_by
+        self.leg.callback(detection.callback, detection.method, fields)
 
     def _end(self) -> None:
         leg, self.end_time = self.leg, rfc2822()

@@ -33,6 +33,8 @@ class PhoneNumber:
     status_callback: str = ""
     status_callback_method: str = "POST"
     voice_application_sid: str = ""
+    """A TwiML app that it belongs to; then its own voice URL is ignored, as with a trunk."""
+    trunk_sid: str = ""
     sms_url: str = ""
     sms_method: str = "POST"
     sid: str = field(default_factory=lambda: new_sid("PN"))
@@ -49,7 +51,7 @@ class PhoneNumber:
             "account_sid": account_sid,
             "phone_number": self.phone_number,
             "friendly_name": self.phone_number,
-            "trunk_sid": None,
+            "trunk_sid": self.trunk_sid or None,
             "voice_receive_mode": "voice",
             "voice_caller_id_lookup": False,
             "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},

@@ -13,7 +13,8 @@ class Quirks:
 
     signed_slash, signed_port: the upgrade's signature is over the URL with one more trailing `/`, or with `:443`
     (Twilio's security page knows both forms). repeated_webhook: the first webhook is delivered twice, as after a lost
-    answer; the second answer counts. start_*: what `start` says instead of the truth.
+    answer; the second answer counts. start_*: what `start` says instead of the truth. lost_ms: the frames of a stream from the one
+    millisecond to the other never arrive. no_pong: pings are not answered.
     """
 
     webhook_signature: Signature = "right"
@@ -25,4 +26,6 @@ class Quirks:
     start_call_sid: str | None = None
     start_account_sid: str | None = None
     start_parameters: Mapping[str, str] | None = None
+    lost_ms: tuple[int, int] = (0, 0)
+    no_pong: bool = False
     extra_fields: Mapping[str, str] = field(default_factory=dict)

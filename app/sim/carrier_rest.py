@@ -63,7 +63,7 @@ async def _nothing_here(account: Account, request: Request) -> JSONResponse:
 
 
 async def _get_account(account: Account, request: Request) -> JSONResponse:
-    return JSONResponse({"sid": account.account_sid, "friendly_name": "stand-in", "status": "active", "type": "Full"})
+    return JSONResponse(account.as_json())
 
 
 async def _get_call(account: Account, request: Request) -> JSONResponse:

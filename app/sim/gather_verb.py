@@ -1,7 +1,6 @@
-"""The verbs that take something from the caller: Gather (keys or speech) and Record."""
+"""<Gather>: what the caller presses, or says where speech is asked for."""
 
 from app.sim.carrier_leg import Leg, Source
-from app.sim.carrier_numbers import new_sid
 from app.sim.twiml_document import Document, Verb
 from app.sim.verb_steps import Step, action_of, next_key, prompt_seconds
 
@@ -22,7 +21,11 @@ async def gather(leg: Leg, verb: Verb, document: Document) -> Step:
     for child in verb.children:
         leg.note_verb(child)
         prompts += await prompt_seconds(leg, child, document)
-    digits = "" if spoken else await _digits(leg, verb, prompts)
+    began = leg.hearing.life_ms()
+    try:
+        digits = "" if spoken else await _digits(leg, verb, prompts)
+    finally:
+        leg.hearing.said(began, prompts)
     leg.log.add("gather", digits=digits, speech=spoken)
     if not digits and not spoken and verb.attributes.get("actionOnEmptyResult", "false").lower() != "true":
         return "next"
@@ -81,25 +84,3 @@ async def _digits(leg: Leg, verb: Verb, prompts: float) -> str:
         if len(digits) == wanted:
             break
     return digits
-
-
-async def record(leg: Leg, verb: Verb, document: Document) -> Step:
-    """Record until a finishing key, `timeout` of silence or `maxLength`; then `action`, or this document again."""
-    _discard_keys(leg)
-    seconds = min(verb.number("timeout", 5), verb.number("maxLength", 3600))
-    key = await next_key(leg, seconds)
-    recording_sid = new_sid("RE")
-    account = f"https://api.twilio.com/2010-04-01/Accounts/{leg.account_sid}"
-    recording = {
-        "RecordingSid": recording_sid,
-        "RecordingUrl": f"{account}/Recordings/{recording_sid}",
-        "RecordingDuration": str(round(seconds)),
-    }
-    leg.log.add("record", **recording)
-    if callback := verb.attributes.get("recordingStatusCallback"):
-        url = leg.http.origin.absolute(callback, document.url)
-        done = {**recording, "RecordingStatus": "completed", "RecordingChannels": "1", "RecordingSource": "RecordVerb"}
-        fields = {"AccountSid": leg.account_sid, "CallSid": leg.call_sid, **done}
-        leg.callback(url, verb.method("recordingStatusCallbackMethod"), fields)
-    fields = {**recording, "Digits": key or ""}
-    return action_of(leg, verb, document, **fields) or Source(document.url, verb.method(), fields)

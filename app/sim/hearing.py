@@ -63,6 +63,10 @@ class Hearing:
             self.stretches[-1].end_ms = self.life_ms()
             self._sounding = False
 
+    def said(self, since_ms: int, seconds: float) -> None:
+        """A prompt began at that moment of life, and lasted for so long, or until now if that is shorter."""
+        self.stretches.append(Stretch("prompt", since_ms, min(self.life_ms(), since_ms + round(seconds * 1000))))
+
     def transfer_silence_ms(self) -> int:
         """The longest silence beside a telephone that rings or a person: from the agent's last word, up to its next, or between."""
         pairs = zip(self.stretches, self.stretches[1:], strict=False)

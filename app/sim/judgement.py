@@ -1,5 +1,6 @@
 """Judgement: what a rehearsal came to, beside what its script expects; and how long the caller waited, by their own ear."""
 
+import re
 from statistics import median
 
 from app.sim.agent_turns import TimingCaller
@@ -18,7 +19,7 @@ def measure(report: Report, caller: TimingCaller) -> None:
     report.agent_turns_ms = list(caller.agent_turns_ms)
     if report.agent_turns_ms:
         report.agent_turn_median_ms = round(median(report.agent_turns_ms))
-    report.greeting_ms = caller.agent[0].start_ms if caller.agent else None
+    report.greeting_ms = caller.agent[0].start_ms if caller.agent and not caller.speaks_first else None
     for words in caller.spoke:
         answer = next((agent for agent in caller.agent if agent.start_ms > words.end_ms), None)
         cut = next((agent for agent in caller.agent if _overlaps(agent, words)), None)
@@ -46,6 +47,12 @@ def judge(report: Report, script: Script, caller: TimingCaller, call: CarrierCal
         faults.append(f"expected audio in whole 20 ms frames, got {ragged} messages that are not")
     if expect.ended_by is not None and report.ended_by != expect.ended_by:
         faults.append(f"expected the call to be ended by the {expect.ended_by}, got {report.ended_by or 'nobody'}")
+    if expect.result is not None and report.result != expect.result:
+        faults.append(f"expected the attempt to come to {expect.result!r}, got {report.result!r}")
+    if expect.carrier_says is not None and not re.search(expect.carrier_says, " ".join(report.carrier_says)):
+        faults.append(f"expected the carrier to say {expect.carrier_says!r}, got {report.carrier_says}")
+    if expect.agent_silent and report.agent_turns_ms:
+        faults.append(f"expected the agent to say nothing, got turns of {report.agent_turns_ms} ms")
     if expect.dials is not None and report.dials != expect.dials:
         faults.append(f"expected {expect.dials} transfers, got {report.dials}")
     if report.transfer_silence_ms >= SILENCE_MS:

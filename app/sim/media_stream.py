@@ -186,6 +186,10 @@ class MediaStream:
             self.tally.frames_dropped += 1
             self._warn_once(31930, "the server reads too slowly; audio is discarded")
             return
+        since, until = self._quirks.lost_ms
+        if since <= ticks * FRAME_MS < until:
+            self.tally.frames_dropped += 1
+            return
         payload = b2a_base64(frame, newline=False).decode()
         self.tally.frames_sent += 1
         body = f'{{"track":"inbound","chunk":"{ticks}","timestamp":"{ticks * FRAME_MS}","payload":"{payload}"}}'

@@ -12,19 +12,29 @@ from typing import Any, Protocol
 import msgspec
 
 from app.errors import SetupError
+from app.sim.afterwords import afterword
 from app.sim.hearing_worker import Hearing
 from app.sim.listening_mind import ListeningMind
 from app.sim.model_checks import Refused
 from app.sim.model_conversation import Conversation, Item
 from app.sim.model_ears import Ears
-from app.sim.model_faults import Faults
-from app.sim.model_mind import ONE_MOMENT, Mind, Plan, Rehearsal
+from app.sim.model_faults import Break, Faults, Place
+from app.sim.model_mind import ONE_MOMENT, READ_OUT, Mind, Plan, Rehearsal
 from app.sim.model_response import Manner, Response
 from app.sim.model_shapes import Settings, Shape
 from app.sim.model_sound import BYTES_PER_MS, Repertoire
 from app.sim.model_usage import heard_usage
 
 SESSION_SECONDS = 3600
+TEARS_MS = 50
+GARBAGE = b'{"type":"response.output_audio.delta","delta":'
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """The last word of a session: a close frame."""
+
+    code: int
+    reason: str
 
 
 class Host(Protocol):
@@ -51,10 +61,10 @@ class Host(Protocol):
 class Talk:
     """A session's state. `log` has what the stand-in heard, said and called; `outbox` what is still to be sent.
 
-    In the outbox, a `Refused` closes the connection for that reason, and None tears it.
+    In the outbox, a `Closing` closes the connection, and None tears it.
     """
 
-    def __init__(self, host: Host, model: str, outbox: "asyncio.Queue[bytes | Refused | None]") -> None:
+    def __init__(self, host: Host, model: str, outbox: "asyncio.Queue[bytes | Closing | None]") -> None:
         self.id = f"sess_{token_hex(8)}"
         self.model = model
         self.log: list[dict[str, Any]] = []
@@ -69,6 +79,14 @@ class Talk:
         self.counted = False
         self.over = asyncio.Event()
         self._spoke = False
+        self.broken = False
+        """Nothing is said any more, though the socket may be open."""
+        self.broke = asyncio.Event()
+        self.deaf = asyncio.Event()
+        """Nothing is read any more."""
+        self._places: dict[Place, int] = {}
+        """How often an answer came to such a place."""
+        self._place_of = ("", "")
         self._next_item = f"item_{token_hex(8)}"
         self.mind: Mind
         self._timers: set[asyncio.TimerHandle] = set()
@@ -93,8 +111,8 @@ class Talk:
         self.over.set()
 
     def send(self, event: dict[str, Any]) -> None:
-        """Send an event, given in GA's words."""
-        if (shown := self.shape.event(event)) is not None:
+        """Send an event, given in GA's words; nothing once the session is broken."""
+        if not self.broken and (shown := self.shape.event(event)) is not None:
             self.outbox.put_nowait(msgspec.json.encode({"event_id": f"event_{token_hex(8)}", **shown}))
 
     def note(self, kind: str, **fields: Any) -> None:
@@ -193,7 +211,10 @@ class Talk:
         config = self.shape.for_response(self.config, body)
         audible = self.shape.settings(config).modality == "audio"
         said = [item.transcript for item in self.conversation.items if item.data.get("role") == "user"]
-        response = self._response(Plan(ONE_MOMENT if audible else self.mind.aside(said)), config, body, None)
+        read_out = READ_OUT.search(body.get("instructions", ""))
+        spoken = read_out[1] if read_out else ONE_MOMENT
+        words = spoken if audible else afterword(body) or self.mind.aside(said)
+        response = self._response(Plan(words), config, body, None)
         self.asides[response.id] = response
         response.start()
 
@@ -209,7 +230,7 @@ class Talk:
             plan, shape=self.shape, config=config, metadata=body.get("metadata"), repertoire=self.host.repertoire,
             manner=self.host.manner, faults=self.faults, conversation=conversation,
             context=lambda: self.conversation.items, send=self.send, note=self.note, ended=self._ended,
-            thinking=thinking,
+            reaches=self._reaches, thinking=thinking,
         )  # fmt: skip
 
     def _ended(self, response: Response) -> None:
@@ -273,6 +294,36 @@ class Talk:
         timer = asyncio.get_running_loop().call_later(ms / 1000, act)
         self._timers.add(timer)
 
+    def _reaches(self, place: Place) -> bool:
+        """An answer comes to a place where it may break; whether it does."""
+        faults, here = self.faults, (self.active.id if self.active else "", place)
+        if place != faults.breaks_in or self.broken or here == self._place_of:
+            return self.broken
+        self._place_of = here
+        self._places[place] = self._places.get(place, 0) + 1
+        if self._places[place] == faults.breaks_at:
+            self._break(faults.breaks_by)
+        return self.broken
+
+    def _break(self, how: Break) -> None:
+        """From now on nothing more is said; what is to be seen of that goes out last."""
+        self.note("broke", how=how)
+        match how:
+            case "torn":
+                self.later(TEARS_MS, self.die)  # what was said before is on its way: a tear throws away what is not
+            case "deaf":
+                self.deaf.set()
+            case "1001" | "1011" | "4000":
+                self.outbox.put_nowait(Closing(int(how), "the stand-in was told to close"))
+            case "stall":
+                pass
+            case "garbage":
+                self.outbox.put_nowait(GARBAGE)
+            case code:
+                self.refuse(Refused(code, "The stand-in was told to break."), None)
+        self.broken = True
+        self.broke.set()
+
     def die(self) -> None:
         """Tear the connection, without a close frame."""
         self.outbox.put_nowait(None)
@@ -281,7 +332,7 @@ class Talk:
         """The session's time is up."""
         refused = Refused("session_expired", "Your session hit the maximum duration of 60 minutes.")
         self.refuse(refused, None)
-        self.outbox.put_nowait(refused)
+        self.outbox.put_nowait(Closing(1001, refused.message))
 
     def refuse(self, refused: Refused, event_id: Any) -> None:
         """Send an `error` event."""

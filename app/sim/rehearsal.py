@@ -21,6 +21,7 @@ from app.sim.carrier_call import CarrierCall
 from app.sim.carrier_numbers import PhoneNumber
 from app.sim.earlier import has_called_before
 from app.sim.judgement import judge, measure
+from app.sim.placing import Placing, Target
 from app.sim.report import Report
 from app.sim.script import Script, render
 from app.sim.voices import say
@@ -29,18 +30,6 @@ CALL_SECONDS = 180.0
 BOOKS_SECONDS = 5.0
 LOOK_SECONDS = 0.15
 VERB_SPEED = 10.0
-
-
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """The server to call. `url` is where it is, `public_url` what it believes to be; `model`: our stand-in, if it has one."""
-
-    url: str
-    public_url: str
-    auth_token: str
-    account_sid: str
-    model: str = ""
-    phone_number: str = ""
-    """The account's own number, if the server is configured with one: the caller id of its transfers."""
 
 
 class Watcher:
@@ -74,14 +63,18 @@ async def rehearse(
     if store and script.caller.known_as:
         await has_called_before(store, number, script.caller.known_as)
     report = Report(script=name, faulty_model=bool(script.model is not None and target.model))
-    carrier = Carrier(
-        auth_token=target.auth_token,
-        account_sid=target.account_sid,
-        public_url=target.public_url,
-        connect_to=target.url,
-        numbers=[PhoneNumber(target.phone_number)] if target.phone_number else (),
-        verb_speed=VERB_SPEED,
-        keep_audio=False,
+    own = (
+        None
+        if script.outbound is not None
+        else Carrier(
+            auth_token=target.auth_token,
+            account_sid=target.account_sid,
+            public_url=target.public_url,
+            connect_to=target.url,
+            numbers=[PhoneNumber(target.phone_number)] if target.phone_number else (),
+            verb_speed=VERB_SPEED,
+            keep_audio=False,
+        )
     )
     holder: list[CarrierCall] = []
     variables = script.variables(today)
@@ -94,17 +87,23 @@ async def rehearse(
         lambda text: say(text, script.caller.voice),
         press=lambda keys: holder[0].press(keys),  # noqa: PLW0108  the call is not there yet
         hang_up=lambda: holder[0].put_down(),  # noqa: PLW0108
+        speaks_first=script.outbound is not None,
     )
     try:
         began = time.monotonic()
-        call = await carrier.dial(
-            from_number=number,
-            to_number="+14155550199",
-            line=caller,
-            webhook=f"/twilio/incoming?mode={mode or script.mode}",
-            dial_results=script.carrier.dial,
-            gathers=script.carrier.keys,
-        )
+        placing = None
+        if own is None:
+            placing = Placing(script, target, store, number=number, mode=mode or script.mode, line=caller, today=today)
+            call = await placing.ask()
+        else:
+            call = await own.dial(
+                from_number=number,
+                to_number="+14155550199",
+                line=caller,
+                webhook=f"/twilio/incoming?mode={mode or script.mode}",
+                dial_results=script.carrier.dial,
+                gathers=script.carrier.keys,
+            )
         holder.append(call)
         report.call_sid = call.call_sid
         reader = asyncio.create_task(_show(store, call.call_sid, watcher)) if store and watcher else None
@@ -117,6 +116,9 @@ async def rehearse(
         report.seconds = round(time.monotonic() - began, 2)
         report.ended_by = "agent" if call.ended_by == "server" else call.ended_by
         report.dials = len(call.log.of("dial"))
+        report.carrier_says = [entry.detail["text"] for entry in call.log.of("verb") if entry.detail["name"] == "Say"]
+        if placing is not None:
+            report.result = await placing.result()
         report.transfer_silence_ms = call.hearing.transfer_silence_ms()
         if store:
             await _read_books(store, report, streams=len(call.streams))
@@ -126,7 +128,8 @@ async def rehearse(
         measure(report, caller)
         judge(report, script, caller, call, has_books=store is not None)
     finally:
-        await carrier.close()
+        if own is not None:
+            await own.close()
     return report
 
 
@@ -168,7 +171,9 @@ async def _read_books(store: CallStore, report: Report, *, streams: int) -> None
         by_keys = "menu_started" in report.milestones and not {"menu_ended", "dialled_completed"} & set(
             report.milestones
         )
-        closed = report.milestones.count("call_closed") >= streams
+        report.call = await store.call(report.call_sid)
+        ended = report.call is not None and report.call.ended_at is not None
+        closed = report.milestones.count("call_closed") >= streams if streams else ended
         dialled = sum(name.startswith("dialled_") for name in report.milestones) >= report.dials
         if (closed and dialled and not by_keys) or time.monotonic() > deadline:
             break

@@ -26,6 +26,10 @@ class Report(msgspec.Struct, kw_only=True):
     call_sid: str = ""
     seconds: float = 0.0
     ended_by: str = ""
+    result: str = ""
+    """What became of a call that the server placed."""
+    carrier_says: list[str] = []
+    """What the carrier's own voice said, in order."""
     dials: int = 0
     transfers: list[TransferAttempt] = []
     transfer_silence_ms: int = 0

@@ -113,12 +113,29 @@ class Pace(_Table, frozen=True, kw_only=True):
 USUAL_PACE = Pace(from_ms=2000, to_ms=5000, reason="shorter sounds curt, longer makes callers cut in")
 
 
+class Outbound(_Table, frozen=True, kw_only=True):
+    """The server calls, and `caller` picks up and speaks first. Its strings are templates over [vars].
+
+    fields: what the call is asked for with; booked: the appointment in them is on record. result: busy, no-answer, failed: nobody
+    picks up. answered_by, verdict_ms: what the carrier finds out, and when; of a machine: its greeting is the first turn.
+    """
+
+    fields: dict[str, str] = {}
+    booked: bool = False
+    result: Literal["answered", "busy", "no-answer", "failed"] = "answered"
+    answered_by: Literal[
+        "human", "machine_end_beep", "machine_end_silence", "machine_end_other", "machine_start", "fax", "unknown"
+    ] = "human"
+    verdict_ms: Milliseconds = 1500
+
+
 class Expect(_Table, frozen=True, kw_only=True):
     """What must hold after the call; what is left out is not looked at.
 
     tools: "name:status" of every tool call, in order. cut_short: which of the agent's turns (from 0) the caller cut into.
     dials: how many times a person was dialled. transfers: the result of each attempt to put the caller through, in order.
-    texts: how many texts the carrier took for the caller.
+    texts: how many texts the carrier took for the caller. Of a call that the server places, result: of the attempt; carrier_says:
+    a pattern in what the carrier's own voice says (a message left); agent_silent: no word of the agent's is heard.
     agent_turns: their median length as heard; without it 2000-5000 ms. claims: more deeds that need a tool (app/sim/truth.py).
     """
 
@@ -129,6 +146,9 @@ class Expect(_Table, frozen=True, kw_only=True):
     dials: int | None = None
     transfers: list[TransferResult] | None = None
     texts: int | None = None
+    result: str | None = None
+    carrier_says: str | None = None
+    agent_silent: bool = False
     agent_turns: Pace = USUAL_PACE
     claims: list[Claim] = []
 
@@ -140,10 +160,12 @@ class Script(_Table, frozen=True, kw_only=True):
     mode: str
     caller: Caller
     carrier: Carrier = Carrier()
+    outbound: Outbound | None = None
+    """The server places the call; None: `caller` calls."""
     model: Faults | None = None
     """What is wrong with the model stand-in in this call; another model knows nothing of it."""
     vars: dict[str, str] = {}
-    turn: list[Turn]
+    turn: list[Turn] = []
     expect: Expect = Expect()
     budgets: Budgets = Budgets()
     """Other limits than the usual ones."""
@@ -173,7 +195,7 @@ def parse(data: object, source: str) -> Script:
     for n, turn in enumerate(turns if isinstance(turns, list) else [], 1):
         _convert(turn, Turn, f"{source}: turn {n}")
     script = _convert(data, Script, source)
-    if not script.turn:
+    if not script.turn and (script.outbound is None or script.outbound.result == "answered"):
         raise SetupError(f"{source}: expected at least one [[turn]], got none")
     pace = script.expect.agent_turns
     if pace.from_ms >= pace.to_ms or not pace.reason.strip():

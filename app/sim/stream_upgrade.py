@@ -6,6 +6,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import Frame, Opcode
 
 from app.sim.carrier_http import SignedHttp
 from app.sim.carrier_quirks import Quirks
@@ -43,6 +44,17 @@ def signed_url(url: str, quirks: Quirks) -> str:
     return url + "/" if quirks.signed_slash else url
 
 
+def _swallow_pongs(socket: ClientConnection) -> None:
+    """As a proxy does that knows no control frames."""
+    send = socket.protocol.send_frame
+
+    def but_pongs(frame: Frame) -> None:
+        if frame.opcode is not Opcode.PONG:
+            send(frame)
+
+    socket.protocol.send_frame = but_pongs  # type: ignore[method-assign]
+
+
 async def upgrade(opening: Opening, http: SignedHttp, quirks: Quirks) -> ClientConnection:
     """Open the socket.
 
@@ -56,7 +68,7 @@ async def upgrade(opening: Opening, http: SignedHttp, quirks: Quirks) -> ClientC
     if route.connect is not None:
         address["host"], address["port"] = route.connect
     try:
-        return await _Dial(
+        socket = await _Dial(
             route.url,
             compression=None,
             proxy=None,
@@ -69,6 +81,9 @@ async def upgrade(opening: Opening, http: SignedHttp, quirks: Quirks) -> ClientC
             write_limit=1 << 30,  # a send never waits for a slow reader; MediaStream looks before it sends
             **address,
         )
+        if quirks.no_pong:
+            _swallow_pongs(socket)
+        return socket
     except InvalidStatus as error:
         status = error.response.status_code
         raise Refused(31920, f"{url}: the upgrade was answered {status}, expected 101", status) from error

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from app.sim.carrier_leg import Leg, Source
 from app.sim.connect_verb import connect, start, stop
 from app.sim.dial_verb import Followed, dial
-from app.sim.gather_verb import gather, record
+from app.sim.gather_verb import gather
+from app.sim.record_verb import record
 from app.sim.twiml_document import Document, Refused, Verb
 from app.sim.verb_steps import Step, prompt
 

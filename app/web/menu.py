@@ -47,17 +47,24 @@ class _Menu:
         self.given: dict[str, asyncio.Task[str]] = {}
         """Documents by what was asked."""
         self.step = 0
-        self.dials = 0
         self.quiet: asyncio.TimerHandle | None = None
 
 
 class KeypadMenu:
     """All calls that go by keys. `onward` makes the document of what a call is to do next, as `/twilio/next` would."""
 
-    def __init__(self, board: Switchboard, url: Callable[[str], str], onward: Callable[[LiveCall], str]) -> None:
+    def __init__(
+        self,
+        board: Switchboard,
+        url: Callable[[str], str],
+        onward: Callable[[LiveCall], str],
+        nobody: Callable[[LiveCall, str], str],
+    ) -> None:
+        """nobody: the document for a caller for whom there is no person, with what is said first."""
         self.board = board
         self.url = url
         self.onward = onward
+        self.nobody = nobody
         self._menus: WeakKeyDictionary[LiveCall, _Menu] = WeakKeyDictionary()
 
     def serves(self, mode: Mode) -> bool:
@@ -67,20 +74,22 @@ class KeypadMenu:
     def begin(self, call: LiveCall) -> str:
         """The first question, or the next after nobody was there: where the talk stood, if that place can speak."""
         menu = self._menu(call)
-        flow = keypad.menu_of(call.mode.flow, self.board.office)
+        flow = keypad.menu_of(call.mode.flow, self.board.office_of(call))
         if flow is None:
             return self._document(call, Person("", "no menu"))
         if not call.by_keys:
             self._note(call, "menu_started")
         call.by_keys, call.apologised = True, False
         stood = flow.state(call.record.flow_state)
-        start = keypad.begin(flow, open_now=self.board.office.open_at(datetime.now(UTC)))
+        start = keypad.begin(flow, open_now=self.board.office_of(call).open_at(datetime.now(UTC)))
         state = stood.name if stood is not None and stood.menu else start.state
         menu.step += 1
-        words = NOBODY_FREE if menu.dials else BEGINS
-        if menu.dials >= DIALS:
-            return self._document(call, Goodbye((keypad.NOBODY,)))
-        return self._document(call, keypad.ask(flow, self.board.office, Place(state=state, step=menu.step), words))
+        words = NOBODY_FREE if call.menu_dials else BEGINS
+        if call.menu_dials >= DIALS:
+            return self._nobody(call)
+        return self._document(
+            call, keypad.ask(flow, self.board.office_of(call), Place(state=state, step=menu.step), words)
+        )
 
     async def answer(self, call: LiveCall, query: str, keys: str) -> str:
         """The document that follows the keys. query: of our own URL, as the carrier asks it; keys: "" for none.
@@ -96,7 +105,7 @@ class KeypadMenu:
         return await asyncio.shield(menu.given[asked])
 
     async def _answer(self, call: LiveCall, menu: _Menu, query: str, keys: str) -> str:
-        flow = keypad.menu_of(call.mode.flow, self.board.office)
+        flow = keypad.menu_of(call.mode.flow, self.board.office_of(call))
         place = place_of(query)
         if flow is None or place is None or flow.state(place.state) is None:
             return self.begin(call)
@@ -105,7 +114,7 @@ class KeypadMenu:
         menu.step = max(menu.step, place.step)
         if not keypad.KEYS.issuperset(keys):
             keys = ""  # A-D, or what no telephone has
-        step = keypad.pressed(flow, self.board.office, place, keys)
+        step = keypad.pressed(flow, self.board.office_of(call), place, keys)
         if isinstance(step, Look):
             step = await self._look(call, menu, flow, step)
         return self._document(call, step)
@@ -117,7 +126,7 @@ class KeypadMenu:
         tool = menu.toolbox.tools.get(look.tool)
         if tool is not None and (tool.writes or any(want.demanded for want in tool.captures.values())):
             log.warning("a tool that asks first is not run by keys alone", mode=call.mode.name, tool=tool.name)
-            return keypad.looked(flow, self.board.office, look.place, look.tool, {}, done=False)
+            return keypad.looked(flow, self.board.office_of(call), look.place, look.tool, {}, done=False)
         seq = call.record.tool_calls
         call.record.tool_calls += 1
         order = do.RunTool(f"keys-{seq}", look.tool, _arguments(call.mode, flow, look))
@@ -136,9 +145,9 @@ class KeypadMenu:
         if came.status == "working":  # neither done nor failed; what comes of it is written down by the relay that was
             call.record.working[order.call_id] = row
             place = msgspec.structs.replace(look.place, step=look.place.step + 1)
-            return keypad.ask(flow, self.board.office, place, keypad.WORKING)
+            return keypad.ask(flow, self.board.office_of(call), place, keypad.WORKING)
         return _wanted(came) or keypad.looked(
-            flow, self.board.office, look.place, look.tool, _fields(came.output), done=came.status == "ok"
+            flow, self.board.office_of(call), look.place, look.tool, _fields(came.output), done=came.status == "ok"
         )
 
     def _document(self, call: LiveCall, step: Step) -> str:
@@ -164,18 +173,23 @@ class KeypadMenu:
 
     def _person(self, call: LiveCall, step: Person) -> str:
         """Put the caller through to the desk, or to the first that has a number; goodbye if there is nobody at all."""
-        there = [desk.name for desk in self.board.office.desks.values() if desk.number]
+        there = [desk.name for desk in self.board.office_of(call).desks.values() if desk.number]
         desk = step.desk if step.desk in there else next(iter(there), "")
-        menu = self._menu(call)
-        if not desk or menu.dials >= DIALS:
-            return self._goodbye(call, keypad.NOBODY)
-        menu.dials += 1
+        if not desk or call.menu_dials >= DIALS:
+            return self._nobody(call)
+        call.menu_dials += 1
         call.record.flow_failures = 0
         call.remember(do.PutThrough(desk, step.reason, step.outcome))
         self._note(call, "transfer_started")
         log.info("put through by keys", call_sid=call.info.call_sid, desk=desk, why=step.reason)
         document = self.onward(call)
         return twiml.said_before(" ".join(step.say), document) if call.next.step == "dial" else document
+
+    def _nobody(self, call: LiveCall) -> str:
+        """There is no person, or none who answers: the rung below the menu."""
+        self._note(call, "menu_ended")
+        call.document = self.nobody(call, NOBODY_FREE)
+        return call.document
 
     def _goodbye(self, call: LiveCall, say: str) -> str:
         call.next = Next("hang_up")
@@ -201,9 +215,10 @@ class KeypadMenu:
             menu.quiet.cancel()
         if call.next.step != "dial" and not call.finished:
             menu.quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._lost, call)
-        call.how = "by_keys"
+        call.how = call.how if call.leaves_message else "by_keys"
         self.board.journal.put(record.ended(datetime.now(UTC), call.how))
         self.board.journal.put(outcome_row(record, call.mode))
+        self.board.keep(call)
 
     def _note(self, call: LiveCall, name: str) -> None:
         self.board.journal.put(Milestone(call_sid=call.info.call_sid, name=name, at=datetime.now(UTC)))

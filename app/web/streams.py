@@ -10,14 +10,18 @@ from collections.abc import Callable
 
 import structlog
 
+from app import metrics
 from app.adapters.link import Link
+from app.adapters.store import Recalled
 from app.core import events as ev
 from app.core.record import CallInfo
 from app.errors import PeerError
 from app.live_call import LiveCall
+from app.log import of_call
 from app.mode import Mode
 from app.relay import Relay
 from app.switchboard import Switchboard
+from app.tickets import Ticket
 from app.web.guard import Guard
 from app.wire import twilio
 
@@ -31,10 +35,34 @@ EXPECTED_FORMAT = f"{twilio.ENCODING};rate=8000"
 class Verdict:
     """What becomes of an upgrade: refused with a status, or let in for a mode and, with a ticket, a call."""
 
-    def __init__(self, status: int, mode: Mode | None = None, call: LiveCall | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        mode: Mode | None = None,
+        call: LiveCall | None = None,
+        *,
+        stranger: Ticket | None = None,
+        text: str = "",
+        recalled: Recalled | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """stranger: a good ticket of another process's, `text` as it came; it is to be looked into (`cold_streams.py`).
+
+        With a call, `text` is its ticket, used just now, of which the books may yet have another opinion.
+        recalled: what the books know of that one's call. headers: of a refusal.
+        """
         self.status = status
         self.mode = mode
         self.call = call
+        self.stranger = stranger
+        self.text = text
+        self.recalled = recalled
+        self.headers = headers or {}
+
+    @property
+    def open(self) -> bool:
+        """Whether the books are to be asked before this holds."""
+        return bool(self.text) and self.recalled is None
 
 
 def judge(board: Switchboard, guard: Guard, path: str, signature: str) -> Verdict:
@@ -44,15 +72,19 @@ def judge(board: Switchboard, guard: Guard, path: str, signature: str) -> Verdic
     if mode is None or len(parts) > 2:
         return Verdict(404)
     if not guard.upgrade(path, signature):
+        metrics.refused_total.labels("stream").inc()
         log.warning("stream with a wrong signature refused", mode=mode.name)
         return Verdict(403)
     if len(parts) == 1:
         return Verdict(101, mode)
     call = board.redeem(mode.name, parts[1])
+    if call is None and (stranger := board.foreign(mode.name, parts[1])) is not None:
+        return Verdict(403, mode, stranger=stranger, text=parts[1])
     if call is None:
+        metrics.refused_total.labels("stream").inc()
         log.warning("stream with a wrong, used or late ticket refused", mode=mode.name)
         return Verdict(403)
-    return Verdict(101, mode, call)
+    return Verdict(101, mode, call, text=parts[1])
 
 
 class PhoneStream:
@@ -80,7 +112,8 @@ class PhoneStream:
             log.info("message before start passed over", why=str(wrong))
             return
         if isinstance(message, ev.StreamStarted):
-            self._start(message)
+            with of_call(message.call_sid):
+                self._start(message)
 
     def _start(self, started: ev.StreamStarted) -> None:
         self._deadline.cancel()
@@ -92,6 +125,9 @@ class PhoneStream:
         elif self.account_sid and started.account_sid != self.account_sid:
             self._refuse("the start is of another account")
             return
+        if self.verdict.stranger is not None and started.call_sid != self.verdict.stranger.call_sid:
+            self._refuse("the start is of another call than the ticket")
+            return
         if started.encoding != EXPECTED_FORMAT:
             self._refuse(f"expected {EXPECTED_FORMAT}, got {started.encoding}")
             return
@@ -101,10 +137,10 @@ class PhoneStream:
                 self._refuse("that call streams already, is over, or there is no room")
                 return
         self.relay = self.board.answer(call, self.link, started, self.door)
-        self.heard = self.relay.heard
+        self.heard = self.relay.heard if call.tape is None else call.tape.hears(self.relay.heard)
 
     def _bare(self, started: ev.StreamStarted) -> LiveCall | None:
-        """The call of a stream that hand-written TwiML opened; its numbers are known only if that TwiML told."""
+        """The call of a stream that this process did not ask for; its numbers are known only if the TwiML told."""
         assert self.verdict.mode is not None
         if not re.fullmatch(r"CA[0-9a-fA-F]{32}", started.call_sid):
             return None
@@ -115,6 +151,9 @@ class PhoneStream:
             caller=told.get("caller", told.get("From", "")),
             dialled=told.get("dialled", told.get("To", "")),
         )
+        ticket, recalled = self.verdict.stranger, self.verdict.recalled
+        if ticket is not None and recalled is not None:
+            return self.board.cold(info, self.verdict.mode, ticket, recalled)
         return self.board.bare(info, self.verdict.mode)
 
     def _refuse(self, why: str) -> None:

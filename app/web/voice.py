@@ -1,8 +1,7 @@
 """Twilio's doors: the webhook that answers a call, what follows its stream, callbacks, and the stream by ASGI."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import structlog
 from starlette.requests import Request
@@ -11,44 +10,58 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from app.adapters.store import CallStore
-from app.core.record import CallInfo, CallRecord, TransferAttempt
+from app.core.record import CallInfo
 from app.live_call import LiveCall, Next, Step
+from app.log import of_call
 from app.mode import Mode
 from app.registry import Registry
 from app.settings import Settings
 from app.switchboard import Switchboard
 from app.transfers import Transfers
-from app.web import menu, whispers
+from app.web import menu, rungs, whispers
 from app.web.asgi_link import AsgiLink
+from app.web.cold_streams import ColdStreams
+from app.web.earlier import Earlier
+from app.web.fly import Elsewhere, Fly
 from app.web.guard import Form, Guard, Refused
+from app.web.rungs import SORRY_GOODBYE, SORRY_PERSON, Rungs
 from app.web.streams import PhoneStream, judge
+from app.web.timed import answering
 from app.wire import twiml
 
 log = structlog.get_logger()
 
-BOOKS_SECONDS = 1.0
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 WITHHELD = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253", "anonymous"})
 """Keypad spellings that stand for no number at all: ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN, UNAVAILABLE."""
-
-SORRY_PERSON = "I am sorry, something went wrong on our side. I am putting you through to a person."
-SORRY_GOODBYE = "I am sorry, something went wrong on our side. Please call again a little later. Goodbye."
-BUSY_PERSON = "All our lines are busy. I am putting you through to a person."
-BUSY_GOODBYE = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
+NOT_FETCHED = "112"
+"""How Twilio's codes begin for a document that it could not fetch, so that asking again may help. Source: api/errors."""
+FALLBACKS = 3
+"""So often the carrier may come by the fallback in one call; then nothing of ours that needs it any more is tried."""
 
 
 class Voice:
     """The doors under `/twilio` and `/voice`. Each one proves its caller before anything is spent or written."""
 
     def __init__(
-        self, settings: Settings, board: Switchboard, guard: Guard, registry: Registry, books: CallStore
+        self,
+        settings: Settings,
+        board: Switchboard,
+        guard: Guard,
+        registry: Registry,
+        books: CallStore,
+        cold: ColdStreams | None = None,
     ) -> None:
+        """cold: takes in streams of other processes; None makes one."""
         self.settings = settings
         self.board = board
         self.guard = guard
         self.registry = registry
-        self.books = books
-        self.menu = menu.KeypadMenu(board, self._url, self._onward)
+        self.earlier = Earlier(books)
+        self.fly = Fly(settings.fly_machine)
+        self.cold = cold or ColdStreams(board, self.earlier, self.fly)
+        self.rungs = Rungs(settings, board, self._url, self._onward, self._stream)
+        self.menu = self.rungs.menu
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
@@ -57,8 +70,11 @@ class Voice:
             self._door("/twiml", self.incoming),
             self._door("/twilio/next", self.next),
             self._door("/twilio/dialed", self.dialed),
+            self._door("/twilio/fallback", self.fallback),
             self._door(whispers.PATH, self.whisper),
             self._door(menu.PATH, self.keys),
+            self._door(rungs.RECORDED, self.recorded),
+            self._door(rungs.RECORDING_STATUS, self.recording_status),
             self._door("/twilio/status", self.status),
             self._door("/twilio/stream-status", self.stream_status),
             WebSocketRoute("/voice/ws/{path:path}", self.stream),
@@ -72,11 +88,14 @@ class Voice:
                 form = await self.guard.form(request)
             except Refused as refusal:
                 return refusal.response
-            try:
-                document = await answer(request, form)
-            except Exception:  # the carrier would play its application error and cut the caller off
-                log.exception("a fault of ours at a door", path=path, call_sid=form.get("CallSid", ""))
-                document = self._to_person(SORRY_PERSON, _info(form)) or twiml.hang_up(SORRY_GOODBYE)
+            with answering(self.board, path, form.get("CallSid", "")):
+                try:
+                    document = await answer(request, form)
+                except Elsewhere as elsewhere:
+                    return elsewhere.response
+                except Exception:  # the carrier would play its application error and cut the caller off
+                    log.exception("a fault of ours at a door", path=path)
+                    document = self.rungs.person(_info(form), None, SORRY_PERSON) or twiml.hang_up(SORRY_GOODBYE)
             return Response(document, media_type="application/xml")
 
         return Route(path, endpoint, methods=["POST", "GET"])
@@ -89,9 +108,24 @@ class Voice:
         if not info.call_sid:
             log.warning("webhook without a CallSid")
             return twiml.hang_up(SORRY_GOODBYE)
-        call = self.board.incoming(info, self._mode(request, info))
+        if info.call_sid in self.board.departed:  # a late repetition, or a replay
+            return twiml.hang_up()
+        mode = self._mode(request, info)
+        if (self.board.draining or self.board.full) and not self.board.knows(info.call_sid):
+            self.fly.let_another(request)
+        call = self.board.incoming(info, mode)
         if call is None:
-            return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
+            return self.rungs.busy(info, mode.name)
+        if call.finished:
+            return call.document or twiml.hang_up()
+        if call.turned_away:
+            return call.document or self._onward(call)
+        return self.begin(call)
+
+    def begin(self, call: LiveCall) -> str:
+        """The first document of a call that is known: its stream, or what has been decided for it meanwhile."""
+        if call.next.step in ("message", "hang_up"):
+            return self._follow(call, call.next.step)
         return self._stream(call) if call.ticket else call.document or self._follow(call, "resume")
 
     async def next(self, request: Request, form: Form) -> str:
@@ -100,70 +134,84 @@ class Voice:
         if form.get("CallStatus") in OVER:
             self.board.ended(info.call_sid)
             return twiml.nothing()
-        mode = self._mode(request, info)
-        if not self.board.knows(info.call_sid) and info.call_sid:
-            self.board.take_up(info, mode, await self._recall(info.call_sid))
+        if info.call_sid in self.board.departed:
+            return twiml.hang_up()
+        mode = await self._remember(request, info, asked=_number(request, "streams") or 0)
+        return self._go_on(info, mode)
+
+    def _go_on(self, info: CallInfo, mode: Mode) -> str:
+        """The document of what a call is to do next."""
         call, what = self.board.what_next(info, mode)
         if call is None:
-            return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
+            return self.rungs.busy(info, mode.name)
         return self._follow(call, what.step, what.desk)
 
     def _follow(self, call: LiveCall, step: Step, desk: str = "") -> str:
         """The document for one step of a call."""
-        if step == "repeat":
-            return call.document
-        call.document = self._document(call, step, desk)
+        if step != "repeat":
+            call.document = self.rungs.document(call, step, desk)
         return call.document
-
-    def _document(self, call: LiveCall, step: Step, desk: str) -> str:
-        match step:
-            case "resume":
-                self.board.prepare(call)
-                return self._stream(call)
-            case "dial":
-                office = self.board.office
-                return twiml.dial(
-                    number=office.desks[desk].number,
-                    caller_id=self._caller_id(call.info),
-                    dialed_url=self._url("/twilio/dialed"),
-                    whisper_url=whispers.url(self._url, call.transfers),
-                    ring_tone=office.ring_tone,
-                )
-            case "apologise":
-                if self.menu.serves(call.mode):
-                    return self.menu.begin(call)
-                person = self._to_person(SORRY_PERSON, call.info)
-                if person:
-                    return person
-                self.board.finish(call)
-                return twiml.hang_up(SORRY_GOODBYE)
-        self.board.finish(call)
-        return twiml.hang_up()
 
     async def dialed(self, request: Request, form: Form) -> str:
         """What became of putting a caller through: done, or the caller is back."""
         info = _info(form)
-        if not self.board.knows(info.call_sid) and form.get("CallStatus") not in OVER:
-            taken = self.board.take_up(info, self._mode(request, info), await self._recall(info.call_sid))
-            if taken is not None:
+        over, transfer = form.get("CallStatus") in OVER, _number(request, "transfer")
+        if info.call_sid in self.board.departed and not over:  # else it may be news of how the transfer ended
+            return twiml.hang_up()
+        if not over:
+            before = self.board.calls.get(info.call_sid)
+            await self._remember(request, info, transfer=transfer)
+            taken = self.board.calls.get(info.call_sid)
+            if taken is not None and taken is not before and taken.next.step not in ("dial", "apologise"):
                 taken.next = Next("dial")
-        call = self.board.dialled(
-            info.call_sid,
-            form.get("DialCallStatus", ""),
-            joined=form.get("DialBridged") != "false",
-            over=form.get("CallStatus") in OVER,
-        )
-        talked = form.get("DialCallStatus") in ("completed", "answered") and form.get("DialBridged") != "false"
-        if call is None or form.get("CallStatus") in OVER:
+        joined = form.get("DialBridged") != "false"
+        status = form.get("DialCallStatus", "")
+        call, news = self.board.dialled(info.call_sid, status, joined=joined, over=over, seq=transfer)
+        if call is not None and not news and not over:  # a late word of an earlier attempt
+            return call.document or twiml.nothing()
+        talked = status in ("completed", "answered") and joined
+        if over:
             self.board.ended(info.call_sid)
-            return twiml.hang_up("" if talked or call is not None else SORRY_GOODBYE)
-        if call.apologised:
-            self.board.finish(call)
-            return twiml.hang_up("" if talked else SORRY_GOODBYE)
-        call, what = self.board.what_next(info, call.mode)
+            return twiml.hang_up()
+        if call is None or call.apologised:
+            if not talked:
+                return self.rungs.voicemail(info, call, "nobody answered")
+            if call is not None:
+                self.board.finish(call)
+            return twiml.hang_up()
+        return self._go_on(info, call.mode)
+
+    async def fallback(self, request: Request, form: Form) -> str:
+        """The carrier could not fetch what it asked of us, or not use what it got: the call goes on where it was, or a rung down.
+
+        ErrorCode says which of the two, ErrorUrl what it had asked. Where the answer was at fault, the same one would be again.
+        """
+        info, code, wrong = _info(form), form.get("ErrorCode", ""), urlsplit(form.get("ErrorUrl", ""))
+        log.warning("the carrier falls back", call_sid=info.call_sid, code=code, path=wrong.path)
+        if form.get("CallStatus") in OVER:
+            self.board.ended(info.call_sid)
+            return twiml.nothing()
+        if not info.call_sid or info.call_sid in self.board.departed:
+            return twiml.hang_up(SORRY_GOODBYE if not info.call_sid else "")
+        asked = parse_qs(wrong.query)
+        mode = await self._remember(request, info, asked=_whole(asked.get("streams", [""])[0]) or 0, begins=True)
+        call = self.board.calls.get(info.call_sid)
         if call is None:
-            return twiml.hang_up(SORRY_GOODBYE)
-        return self._follow(call, what.step, what.desk)
+            call = self.board.incoming(info, mode)
+        if call is None:
+            return self.rungs.busy(info, mode.name)
+        call.fallbacks += 1
+        if code.startswith(NOT_FETCHED) and call.fallbacks <= FALLBACKS:
+            if wrong.path == "/twilio/dialed":  # what became of it is lost: the caller is there, so nobody took them
+                self.board.dialled(info.call_sid, "", seq=_whole(asked.get("transfer", [""])[0]))
+            elif wrong.path == menu.PATH and self.menu.serves(call.mode):
+                return self.menu.begin(call)
+            if not call.streams and not call.asked_next and call.ticket:
+                return self.begin(call)
+            return self._go_on(info, call.mode)
+        if call.relay is None:
+            call.next = Next("apologise")
+        return self._go_on(info, call.mode)
 
     async def whisper(self, request: Request, form: Form) -> str:
         """The person at the desk has picked up and is told who calls, or has pressed a key, or none in time."""
@@ -172,10 +220,10 @@ class Voice:
             log.warning("a whisper of no call of ours", call_sid=form.get("CallSid", ""))
             return twiml.hang_up()
         call = self.board.calls.get(asked.call_sid)
-        if call is not None:
+        if call is not None and not self.board.outdated(asked.call_sid, transfer=asked.seq):
             return whispers.answer(asked, form, call.transfers, call.pressed, self._url)
         lost = Transfers(asked.call_sid, self.board.journal.put)
-        lost.recall(await self._attempts(asked.call_sid))
+        lost.recall(await self.earlier.attempts(asked.call_sid))
         return whispers.answer(asked, form, lost, lost.accepts, self._url)
 
     async def keys(self, request: Request, form: Form) -> str:
@@ -184,27 +232,42 @@ class Voice:
         if form.get("CallStatus") in OVER:
             self.board.ended(info.call_sid)
             return twiml.nothing()
-        if not self.board.knows(info.call_sid) and info.call_sid:
-            self.board.take_up(info, self._mode(request, info), await self._recall(info.call_sid))
+        if info.call_sid in self.board.departed:
+            return twiml.hang_up()
+        mode = await self._remember(request, info)
         call = self.board.calls.get(info.call_sid)
         if call is None:
-            return self._to_person(BUSY_PERSON, info) or twiml.hang_up(BUSY_GOODBYE)
+            return self.rungs.busy(info, mode.name)
         if call.finished:  # a last request that is repeated
             return call.document or twiml.hang_up()
         query = request.scope["query_string"].decode("latin-1")
         return await self.menu.answer(call, query, form.get("Digits", ""))
 
     def _onward(self, call: LiveCall) -> str:
-        """The document for what the menu has decided."""
-        _, what = self.board.what_next(call.info, call.mode)
-        return self._follow(call, what.step, what.desk)
+        """The document for what the menu has decided, or whoever turned a call away."""
+        return self._go_on(call.info, call.mode)
+
+    # --- what the carrier only tells --------------------------------------------------------------------------------
+
+    async def recorded(self, request: Request, form: Form) -> str:
+        """A caller has left a message, or put the phone down in the middle of it, which is one as well."""
+        kept = self.rungs.recorded(form)
+        call = self.board.calls.get(form.get("CallSid", ""))
+        if call is not None and call.leaves_message:
+            self.board.finish(call)
+        return twiml.hang_up(rungs.KEPT if kept else rungs.NOTHING_HEARD)
+
+    async def recording_status(self, request: Request, form: Form) -> str:
+        """The carrier has stored a message, or there is none."""
+        self.rungs.recorded(form)
+        return twiml.nothing()
 
     async def status(self, request: Request, form: Form) -> str:
         """The carrier tells how a call stands; only its end means something to us."""
         call_sid = form.get("CallSid", "")
         if form.get("CallStatus") in OVER:
             if not self.board.calls.get(call_sid):
-                await self._close_lost(call_sid)
+                await self.earlier.close_lost(call_sid)
             self.board.ended(call_sid)
         return twiml.nothing()
 
@@ -224,8 +287,10 @@ class Voice:
         raw: bytes = socket.scope.get("raw_path") or socket.scope["path"].encode()
         path = raw.split(b"?")[0].decode("latin-1")
         verdict = judge(self.board, self.guard, path, socket.headers.get("x-twilio-signature", ""))
+        if verdict.open:
+            verdict = await self.cold.take_in(verdict, replayed=self.fly.replayed(socket.headers))
         if verdict.status != 101:
-            await socket.send_denial_response(PlainTextResponse("", verdict.status))
+            await socket.send_denial_response(PlainTextResponse("", verdict.status, headers=verdict.headers))
             return
         link = AsgiLink(socket)
         stream = PhoneStream(self.board, link, verdict, account_sid=self.settings.twilio_account_sid, door="asgi")
@@ -234,46 +299,37 @@ class Voice:
         except BaseException:
             stream.closed(1006, "not accepted")
             raise
-        await link.run(stream)
-
-    # --- calls of another process -----------------------------------------------------------------------------------
-
-    async def _recall(self, call_sid: str) -> CallRecord | None:
-        """What the books know of a call that this process does not, be it nothing; None if they do not answer in time."""
-        try:
-            async with asyncio.timeout(BOOKS_SECONDS):
-                return await self.books.recall(call_sid) or CallRecord(call_sid=call_sid, mode="")
-        except Exception as wrong:  # the caller is on the line: with or without the books
-            log.warning("the books do not answer", call_sid=call_sid, why=f"{type(wrong).__name__}: {wrong}")
-            return None
-
-    async def _attempts(self, call_sid: str) -> list[TransferAttempt]:
-        """What the books know of the transfers of a call that this process does not; none if they do not answer in time."""
-        try:
-            async with asyncio.timeout(BOOKS_SECONDS):
-                return await self.books.transfers(call_sid)
-        except Exception as wrong:  # the caller is on the line: with or without the books
-            log.warning("the books do not answer", call_sid=call_sid, why=f"{type(wrong).__name__}: {wrong}")
-            return []
-
-    async def _close_lost(self, call_sid: str) -> None:
-        """The end of a call that this process does not know: its row is closed, if there is one that is open."""
-        try:
-            async with asyncio.timeout(BOOKS_SECONDS):
-                await self.books.close_lost(call_sid=call_sid)
-        except Exception as wrong:  # closed an hour later by its age
-            log.warning("the books do not answer", call_sid=call_sid, why=f"{type(wrong).__name__}: {wrong}")
+        with of_call("" if verdict.call is None else verdict.call.info.call_sid):
+            await link.run(stream)
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
+    async def _remember(
+        self, request: Request, info: CallInfo, *, asked: int = 0, transfer: int | None = None, begins: bool = False
+    ) -> Mode:
+        """Have the switchboard know a call that another process has had, as far as the books do; the mode that was asked for.
+
+        begins: a call of which nobody knows anything is a new one, and is not taken up.
+        """
+        mode, call = self._mode(request, info), self.board.calls.get(info.call_sid)
+        known = self.board.knows(info.call_sid)
+        if self.board.closing or (self.board.draining and not known) or (call is not None and call.handed_over):
+            self.fly.let_another(request)
+        if not info.call_sid or (known and not self.board.outdated(info.call_sid, asked, transfer)):
+            return mode
+        recalled = await self.earlier.recall(info.call_sid)
+        nobody = recalled is not None and not recalled.record.mode and recalled.standing is None
+        if self.board.calls.get(info.call_sid) is call and not (begins and nobody):
+            self.board.take_up(info, mode, recalled)
+        return mode
+
     def _mode(self, request: Request, info: CallInfo) -> Mode:
-        wanted = parse_qs(request.scope["query_string"].decode("latin-1")).get("mode", [""])[0]
-        return self.registry.mode_for(wanted, info.dialled)
+        return self.registry.mode_for(_asked(request, "mode"), info.dialled)
 
     def _stream(self, call: LiveCall) -> str:
         call.document = twiml.stream(
             url=f"{self.settings.socket_url}/voice/ws/{call.mode.name}/{call.ticket}",
-            next_url=self._url("/twilio/next"),
+            next_url=self._next_url(call),
             status_url=self._url("/twilio/stream-status"),
             parameters={"caller": call.info.caller, "dialled": call.info.dialled},
             announcement=call.notice.before,
@@ -281,30 +337,37 @@ class Voice:
         )
         return call.document
 
+    def _next_url(self, call: LiveCall) -> str:
+        """What is asked behind this stream. It says which stream that was: another process may know of fewer."""
+        return self._url("/twilio/next" + (f"?streams={call.tickets}" if call.tickets > 1 else ""))
+
     def _url(self, path: str) -> str:
         return self.settings.public_url + path
 
-    def _caller_id(self, info: CallInfo) -> str:
-        """The number that the person sees: ours, else the one that the caller dialled."""
-        return self.settings.twilio_phone_number or (info.dialled if info.dialled.startswith("+") else "")
 
-    def _to_person(self, say: str, info: CallInfo) -> str:
-        """Say sorry and dial a person; empty when nobody is configured."""
-        number = self.settings.human_transfer_number
-        if not number:
-            return ""
-        return twiml.dial(
-            number=number, caller_id=self._caller_id(info), dialed_url=self._url("/twilio/dialed"), say=say
-        )
+def _asked(request: Request, name: str) -> str:
+    query: bytes = request.scope["query_string"]
+    return parse_qs(query.decode("latin-1")).get(name, [""])[0]
+
+
+def _number(request: Request, name: str) -> int | None:
+    """A small whole number in a URL of ours; None if there is none."""
+    return _whole(_asked(request, name))
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
 
 
 def _info(form: Form) -> CallInfo:
     """What the carrier's form says of a call."""
-    caller = form.get("From", "").strip()
+    out = form.get("Direction") == "outbound-api"
+    caller, dialled = (form.get(name, "").strip() for name in (("To", "From") if out else ("From", "To")))
     return CallInfo(
         call_sid=form.get("CallSid", ""),
         account_sid=form.get("AccountSid", ""),
         caller="" if caller.lower() in WITHHELD else caller,
-        dialled=form.get("To", "").strip(),
-        from_state=form.get("FromState", ""),
+        dialled=dialled,
+        from_state=form.get("ToState" if out else "FromState", ""),
+        direction="outbound" if out else "inbound",
     )

@@ -102,6 +102,29 @@ def gather(
     return str(response)
 
 
+def record(*, say: str, action_url: str, status_url: str, nothing_heard: str, max_seconds: int, timeout: int) -> str:
+    """Ask for a message and record it, until # or a silence of `timeout` seconds; then the carrier asks `action_url`.
+
+    A caller who says nothing at all is told so: the carrier goes on behind the verb. Source: Twilio, <Record>.
+    """
+    response = VoiceResponse()
+    response.say(clean(say)[:SAY_LIMIT])
+    response.record(
+        action=action_url,
+        method="POST",
+        max_length=max_seconds,
+        timeout=timeout,
+        finish_on_key="#",
+        play_beep=True,
+        recording_status_callback=status_url,
+        recording_status_callback_method="POST",
+        recording_status_callback_event="completed absent",
+    )
+    response.say(clean(nothing_heard)[:SAY_LIMIT])
+    response.hangup()
+    return str(response)
+
+
 def said_before(say: str, document: str) -> str:
     """A document of ours with a sentence before everything else in it."""
     response = ElementTree.fromstring(document)  # noqa: S314 - written above

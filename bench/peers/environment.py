@@ -18,7 +18,7 @@ from typing import Literal
 
 from app.errors import SetupError
 
-Which = Literal["web", "pipecat", "agents", "plots", "servers"]
+Which = Literal["web", "pipecat", "agents", "plots", "servers", "docs"]
 Install = Callable[[Path, Path, Path], None]
 """Of a venv's python, a lock and a log to write: installs, or raises SetupError."""
 
@@ -105,7 +105,7 @@ def versions(python: Path) -> dict[str, str]:
 
 
 def _lock(which: Which) -> Path:
-    lock = ROOT / f"requirements-bench-{which}.lock"
+    lock = ROOT / (f"requirements-bench-{which}.lock" if which != "docs" else "requirements-docs.lock")
     if not lock.is_file():
         raise SetupError(f"{lock.name} is missing; get it back with: git checkout -- {lock.name}")
     return lock

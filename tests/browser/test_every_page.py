@@ -26,6 +26,7 @@ PAGES = {
     "modes": "/modes",
     "a mode with a flow": "/modes/ivr",
     "a mode": "/modes/receptionist",
+    "setup": "/setup",
     "nowhere": "/nosuch",
 }
 ONCE = {"calls found by words", "calls asked wrongly", "a call without a word", "figures of a day", "a mode"}

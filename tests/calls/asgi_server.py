@@ -69,7 +69,7 @@ async def asgi_server(**environment: str) -> AsyncIterator[tuple[Running, Path]]
 def main() -> None:
     """Answer calls until SIGINT."""
     settings = all_settings.load(root=Path(os.environ.get("BUSINESS_FOLDER", ROOT)))
-    logging.configure(settings.log_level)
+    logging.configure(settings.log_level, settings.secrets, settings.log_format)
     with open_database(settings) as database:
         asyncio.run(_answer(settings, database))
 

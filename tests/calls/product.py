@@ -21,7 +21,7 @@ from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
 from app.sim.model import ModelServer
 from app.sim.model_session import Session
-from app.sim.rehearsal import Target
+from app.sim.placing import Target
 from tests.calls.asgi_server import asgi_server
 from tests.calls.foreign import ACCOUNT, TOKEN, sign
 from tests.calls.line import Line

@@ -13,6 +13,7 @@ from app.sim.carrier_call import CarrierCall
 from app.sim.model import ModelServer
 from app.sim.model_faults import Faults
 from app.web.menu import BEGINS, DIALS, NOBODY_FREE
+from app.web.rungs import LEAVE_MESSAGE, NOTHING_HEARD
 from tests.calls.foreign import sign
 from tests.calls.line import Line
 from tests.calls.product import (
@@ -133,7 +134,7 @@ async def _who_finds_nobody_is_back_in_the_menu_and_at_last_told_so(house: Produ
     call, line = await by_keys(house, *"0000", dials=("busy", "no-answer", "failed"))
     assert len(call.log.of("dial")) == DIALS
     assert line.said.count(NOBODY_FREE) == 2
-    assert line.said[-1] == keypad.NOBODY
+    assert line.said[-2:] == [f"{NOBODY_FREE} {LEAVE_MESSAGE}", NOTHING_HEARD]
     assert line.verbs[-1] == "Hangup"
 
 
@@ -164,7 +165,8 @@ async def _where_there_is_no_person_it_says_so(house: Product) -> None:
     call, line = await by_keys(house, "9", "0")
     assert line.verbs.count("Gather") == 2
     assert "Dial" not in line.verbs
-    assert line.said[-1] == keypad.NOBODY
+    assert line.said[-2:] == [f"{NOBODY_FREE} {LEAVE_MESSAGE}", NOTHING_HEARD]
+    assert line.verbs[-4:] == ["Say", "Record", "Say", "Hangup"]
     assert call.ended_by == "server"
 
 

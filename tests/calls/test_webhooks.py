@@ -140,14 +140,14 @@ async def test_beyond_the_cap_a_caller_is_put_through_or_asked_to_call_again_and
         product(MAX_CALLS="1") as manned,
         product(MAX_CALLS="1", HUMAN_TRANSFER_NUMBER="") as lonely,
     ):
-        for house, expected in ((manned, ["Say", "Dial"]), (lonely, ["Say", "Hangup"])):
+        for house, expected in ((manned, ["Say", "Dial"]), (lonely, ["Say", "Record", "Say", "Hangup"])):
             first, second, number = new_call_sid(), new_call_sid(), new_number()
             assert verbs(await house.rings(first)) == ["Connect", "Redirect"]
             full = await house.rings(second, number)
             assert verbs(full) == expected
             assert (PERSON in full.text) is (house is manned)
             back = form(new_call_sid(), number, CallStatus="in-progress", DialCallStatus="no-answer")
-            assert verbs(await house.ask("/twilio/dialed", back)) == ["Say", "Hangup"], "nobody is cut off in silence"
+            assert verbs(await house.ask("/twilio/dialed", back)) == ["Say", "Record", "Say", "Hangup"], "no silent end"
             assert house.sessions_of(number) == []
             assert (await house.figures())["offhook_calls_live"] == 1
             await house.over(first)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.adapters.store import Recalled
 from app.core import effects as do
 from app.core.record import CallInfo, CallRecord, Capture
 from app.mode import Confirmed, Mode, PostalCode, tool
@@ -31,7 +32,7 @@ def test_what_a_caller_gives_is_put_into_the_journal_and_agreed_to_over_all_stre
         info = CallInfo(call_sid="CA7", account_sid="AC1", caller="+14155550133", dialled="+14155550199")
 
         async def talk() -> list[str]:
-            call = stage.board.take_up(info, MODE, record)
+            call = stage.board.take_up(info, MODE, Recalled(record=record))
             assert call is not None
             statuses: list[str] = []
             for _ in range(2):

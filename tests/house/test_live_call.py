@@ -47,6 +47,9 @@ class Board:
     def stream_over(self, call: LiveCall, over: do.CallIsOver) -> None:
         raise AssertionError("no stream here")
 
+    def keep(self, call: LiveCall) -> None:
+        """It is not looked at here."""
+
 
 def a_call(wish: do.PutThrough = WISH) -> tuple[LiveCall, Journal]:
     board = Board()
@@ -118,6 +121,9 @@ async def test_a_desk_that_is_closed_when_a_tool_wants_it_is_on_record() -> None
     class Nothing:
         def __getattr__(self, name: str) -> Any:
             return lambda *_: self
+
+        def __radd__(self, cost: float) -> float:
+            return cost
 
     journal, nothing = Journal(), cast(Any, Nothing())
     late = Desk("sales", "", "+14155550172", hours={"monday": Hours(time(0, 0), time(0, 0, 0, 1))})

@@ -35,7 +35,7 @@ async def test_what_goes_on_in_the_background_is_no_failure() -> None:
     mode = Mode(name="m", prompt="m.md", tools=[], flow=Flow(states=[state], start="ask"))
     board: Any = Board(mode)
     call = LiveCall(board, INFO, mode)
-    menu = KeypadMenu(board, lambda path: f"https://phone.example{path}", lambda call: "")
+    menu = KeypadMenu(board, lambda path: f"https://phone.example{path}", lambda call: "", lambda call, say: say)
     document = await menu.answer(call, "state=ask&failures=1&step=3", "4711")
     assert f"<Say>{keypad.WORKING}</Say><Say>Please enter a number.</Say>" in document
     assert "failures=1&amp;step=4" in document
@@ -67,7 +67,7 @@ async def test_what_the_caller_must_agree_to_is_not_done_by_keys_alone_however_o
     mode = Mode(name="m", prompt="m.md", tools=[], flow=Flow(states=[state], start="ask"))
     board: Any = Board(mode)
     call = LiveCall(board, INFO, mode)
-    menu = KeypadMenu(board, lambda path: f"https://phone.example{path}", lambda call: "")
+    menu = KeypadMenu(board, lambda path: f"https://phone.example{path}", lambda call: "", lambda call, say: say)
     for step in (1, 2):
         document = await menu.answer(call, f"state=ask&failures=0&step={step}", "4711")
         assert "Please enter a number." in document
@@ -84,5 +84,11 @@ class Board:
         self.box = Toolbox(mode, context)
         self.box.report = self.reports.put_nowait
 
+    def office_of(self, call: LiveCall) -> Office:
+        return self.office
+
     def toolbox(self, call: LiveCall) -> Toolbox:
         return self.box
+
+    def keep(self, call: LiveCall) -> None:
+        """It is not looked at here."""

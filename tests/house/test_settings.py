@@ -174,7 +174,22 @@ def test_an_empty_transcription_model_switches_it_off_and_other_empty_values_are
     assert (settings.realtime_model, settings.port) == ("gpt-realtime-1.5", 8000)
 
 
-@pytest.mark.parametrize("dialect", ["auto", "ga", "flat"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REALTIME_ENGINE", "xai"),
+        ("REALTIME_ENGINE", "auto"),
+        ("REALTIME_AUTH", "auto"),
+        ("REALTIME_AUDIO", "pcm16_16k"),
+    ],
+)
+def test_an_engine_its_key_s_header_and_its_codec_can_be_named(tmp_path: Path, name: str, value: str) -> None:
+    assert getattr(read(tmp_path, **{name: value}), name.lower()) == value
+    with pytest.raises(SetupError, match=f"{name}: expected one of auto, .*got 'none'"):
+        read(tmp_path, **{name: "none"})
+
+
+@pytest.mark.parametrize("dialect", ["auto", "ga", "flat", "hybrid"])
 def test_a_dialect_can_be_named(tmp_path: Path, dialect: str) -> None:
     assert read(tmp_path, REALTIME_DIALECT=dialect).realtime_dialect == dialect
 

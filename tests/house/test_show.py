@@ -55,6 +55,20 @@ def test_people_read_the_counts_and_every_tool(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == ""
 
 
+def test_the_engine_is_shown_with_what_becomes_of_the_mode_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REALTIME_URL", "wss://api.x.ai/v1/realtime")
+    shown = json.loads(show("receptionist", as_json=True))
+    assert (shown["engine"]["name"], shown["engine"]["dialect"], shown["voice"]) == ("xai", "hybrid", "eve")
+    assert "truncate" in shown["engine"]["lacks"]
+    assert shown["listening"]["first_turn"]["type"] == "server_vad"
+    assert "engine xai: dialect hybrid" in show("receptionist")
+    monkeypatch.setenv("REALTIME_AUDIO", "pcm16_16k")
+    monkeypatch.setenv("REALTIME_ENGINE", "openai")
+    shown = json.loads(show("receptionist", as_json=True))
+    assert (shown["engine"]["hears"], shown["engine"]["speaks"], shown["voice"]) == ("pcm16_16k", "pcm16_24k", "marin")
+    assert shown["engine"]["lacks"] == []
+
+
 def test_an_unknown_mode_is_told_with_those_that_there_are() -> None:
     with pytest.raises(SetupError, match=r"one of .*receptionist.*, got 'nobody'"):
         show("nobody")

@@ -7,6 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from app.adapters.opening import Opening
+from app.adapters.servers import Server
+from app.adapters.store import Recalled
 from app.adapters.warm import Warm
 from app.consent_rules import LONGEST, TEXTS, NumberRule, Rules, Texts
 from app.core.phases import Terms
@@ -28,6 +30,8 @@ class Session:
     """A prepared session that only tells whether it was dropped."""
 
     endpoint, model, state = None, "", "ready"
+
+    spent_usd = 0.0
 
     def __init__(self, opening: Opening | None) -> None:
         self.opening = opening
@@ -84,7 +88,7 @@ class Stage:
             consent=self.rules,
         )
 
-    def _make(self, info: CallInfo, mode: Mode, opening: Opening | None) -> Any:
+    def _make(self, info: CallInfo, mode: Mode, opening: Opening | None, server: Server) -> Any:
         self.sessions.append(Session(opening))
         return self.sessions[-1]
 
@@ -166,7 +170,7 @@ def test_a_call_of_another_process_is_told_only_what_it_has_not_heard_there(stag
         record = CallRecord(
             call_sid=info.call_sid, mode="receptionist", consents=[replace(proof, call_sid=info.call_sid, heard=heard)]
         )
-        call = stage.board.take_up(info, mode, record)
+        call = stage.board.take_up(info, mode, Recalled(record=record))
         assert call is not None
         assert call.notice.first_words == owed
     unknown = stage.board.take_up(replace(INFO, call_sid="CA9"), mode, None)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core.record import Row, TransferAttempt
-from app.switchboard import UNKNOWN_SEQ
+from app.takeover import UNKNOWN_SEQ
 from app.transfers import WHY, Attempt, Transfers, note, plain, whisper
 from app.web import whispers
 from app.wire import twiml

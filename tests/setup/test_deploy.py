@@ -1,15 +1,24 @@
-"""The Dockerfile and fly.toml: the settings without which calls are cut, refused or never answered."""
+"""fly.toml, the HAProxy and systemd files: the settings without which calls are cut, refused or never answered."""
 
-import json
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-MAX_CALLS = 200  # the default
+from app.commands.answering import HANDOVER_SECONDS, LEAD_SECONDS
+from app.main import JOURNAL_SECONDS
+from app.settings import ENVIRONMENT, ROOT, Settings, load
+from tests.outlive.proxy import PROGRAM, needs_haproxy
+
+DEFAULTS: dict[str, Any] = dict(
+    zip(Settings.__struct_fields__[-len(Settings.__struct_defaults__) :], Settings.__struct_defaults__, strict=False)
+)
+UNIT = ROOT / "deploy/offhook@.service"
+ELSEWHERE = {"PATH", "PYTHONPATH", "YOUR-APP", "CLUSTER"}
 
 
 @pytest.fixture(scope="module")
@@ -18,28 +27,33 @@ def fly() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def image() -> list[str]:
-    """The Dockerfile's instructions, one a line."""
-    joined = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
-    return [line for line in joined.splitlines() if line and not line.startswith("#")]
+def settings(fly: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """What Offhook makes of fly.toml's environment."""
+    return load(fly["env"], root=tmp_path_factory.mktemp("fly"))
 
 
-def test_a_stopped_machine_is_asked_politely_and_given_the_time_to_drain(fly: dict[str, Any]) -> None:
+def test_a_machine_that_is_stopped_has_the_time_to_drain_and_what_comes_after(
+    fly: dict[str, Any], settings: Settings
+) -> None:
     assert fly["kill_signal"] == "SIGTERM"
-    assert fly["kill_timeout"] == 300
+    assert settings.drain_seconds > HANDOVER_SECONDS
+    assert settings.drain_seconds + LEAD_SECONDS + JOURNAL_SECONDS < fly["kill_timeout"] <= 300, "Fly's maximum"
     assert int(fly["deploy"]["wait_timeout"].removesuffix("m")) * 60 > fly["kill_timeout"]
 
 
-def test_the_machine_stays_awake(fly: dict[str, Any]) -> None:
+def test_machines_stay_awake_and_while_one_drains_there_is_another(fly: dict[str, Any]) -> None:
     service = fly["http_service"]
     assert service["auto_stop_machines"] == "off"
-    assert service["min_machines_running"] == 1, "calls live in one process"
+    assert service["min_machines_running"] >= 2
+    assert (fly["deploy"]["strategy"], fly["deploy"]["max_unavailable"]) == ("rolling", 1)
 
 
-def test_fly_lets_in_more_than_our_own_cap_so_that_we_refuse_callers_ourselves(fly: dict[str, Any]) -> None:
+def test_fly_lets_in_more_than_our_own_cap_so_that_we_refuse_callers_ourselves(
+    fly: dict[str, Any], settings: Settings
+) -> None:
     limits = fly["http_service"]["concurrency"]
     assert limits["type"] == "connections"
-    assert limits["hard_limit"] > limits["soft_limit"] >= MAX_CALLS
+    assert limits["hard_limit"] > limits["soft_limit"] >= settings.max_calls
 
 
 def test_a_draining_machine_stays_reachable_for_the_calls_it_has(fly: dict[str, Any]) -> None:
@@ -47,48 +61,66 @@ def test_a_draining_machine_stays_reachable_for_the_calls_it_has(fly: dict[str, 
     assert fly["checks"]["ready"]["path"] == "/readyz"
 
 
-def test_the_database_is_migrated_before_new_code_runs(fly: dict[str, Any]) -> None:
-    assert fly["deploy"]["release_command"] == "python -m app.cli migrate"
+def test_ports_agree_and_the_one_without_a_token_is_not_for_the_internet(
+    fly: dict[str, Any], settings: Settings
+) -> None:
+    assert fly["http_service"]["internal_port"] == settings.port == fly["checks"]["ready"]["port"]
+    assert fly["metrics"] == {"port": settings.metrics_port, "path": "/metrics"}
+    assert settings.metrics_port != settings.port
+    assert "services" not in fly, "a service would open the port of the figures"
+    assert settings.host == "0.0.0.0", "Fly's proxy is another host"
 
 
-def test_port_and_image_agree(fly: dict[str, Any], image: list[str]) -> None:
-    port = fly["http_service"]["internal_port"]
-    assert int(fly["env"]["PORT"]) == port == fly["checks"]["ready"]["port"]
-    assert f"EXPOSE {port}" in image
-    assert any(f"PORT={port}" in line and "HOST=0.0.0.0" in line for line in image if line.startswith("ENV"))
+def test_fly_toml_has_settings_that_there_are_and_no_secret(fly: dict[str, Any]) -> None:
+    assert set(fly["env"]) <= set(ENVIRONMENT)
+    assert not [name for name in fly["env"] if re.search("KEY|TOKEN|PASSWORD|URL", name)]
 
 
-def test_fly_toml_holds_no_secret(fly: dict[str, Any]) -> None:
-    assert set(fly["env"]) == {"HOST", "PORT"}
+def test_the_page_names_only_settings_that_there_are() -> None:
+    page = (ROOT / "docs/09-deploy.md").read_text()
+    named = set(re.findall(r"\b([A-Z][A-Z_]{3,})=", page)) | set(re.findall(r"`([A-Z]+_[A-Z_]+)`", page))
+    assert len(named) > 10
+    assert named <= set(ENVIRONMENT) | {"PG_BIN", "FLY_MACHINE_ID"}
 
 
-def test_the_signal_reaches_offhook_itself_and_not_a_shell(image: list[str]) -> None:
-    (command,) = (line for line in image if line.startswith("CMD"))
-    assert json.loads(command.removeprefix("CMD")) == ["python", "-m", "app.cli", "serve"]
-    assert not [line for line in image if line.startswith("ENTRYPOINT")]
+def test_each_process_under_systemd_has_a_name_a_port_and_a_folder_of_its_own_and_time_to_drain(tmp_path: Path) -> None:
+    unit = UNIT.read_text()
+    (line,) = re.findall(r"^Environment=(.*)$", unit, re.MULTILINE)
+    environment = dict(part.split("=", 1) for part in line.replace("%i", "3").split())
+    settings = load(environment, root=tmp_path)
+    assert (settings.port, settings.instance) == (8003, "process-3")
+    assert settings.data.name == "3"
+    (stops,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert settings.drain_seconds + LEAD_SECONDS + JOURNAL_SECONDS < int(stops)
+    (files,) = re.findall(r"^LimitNOFILE=(\d+)$", unit, re.MULTILINE)
+    assert int(files) > 10 * DEFAULTS["max_calls"]
+    for line in ("KillSignal=SIGTERM", "Restart=always", "User=offhook"):
+        assert line in unit.splitlines()
 
 
-def test_the_image_runs_as_a_plain_user_and_holds_no_compiler(image: list[str]) -> None:
-    last = image[max(number for number, line in enumerate(image) if line.startswith("FROM")) :]
-    assert "USER offhook" in last
-    assert not [line for line in last if re.search(r"apt|gcc|build-essential|pip install", line)]
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    program = shutil.which("true")
+    text = re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={program}", UNIT.read_text())
+    (tmp_path / UNIT.name).write_text(text)
+    for name, good in ((UNIT.name, True), ("wrong@.service", False)):
+        (tmp_path / "wrong@.service").write_text(text.replace("Type=exec", "Tipe=exec"))
+        judged = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)],
+            capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+        ours = [line for line in judged.stderr.splitlines() if str(tmp_path) in line]
+        assert (not ours) is good, judged.stderr
 
 
-def test_every_package_of_the_image_is_checked_by_hash(image: list[str]) -> None:
-    installs = [part for line in image for part in line.split("&&") if re.search(r"\bpip install\b", part)]
-    assert len(installs) == 2
-    assert all("--require-hashes" in part for part in installs)
-
-
-def test_the_health_check_is_a_command_that_runs(image: list[str]) -> None:
-    (check,) = (line for line in image if line.startswith("HEALTHCHECK"))
-    command = json.loads(check[check.index("[") :])
-    assert command[:2] == ["python", "-c"]
-    compile(command[2], "HEALTHCHECK", "exec")
-    assert "/healthz" in command[2]
-
-
-def test_the_image_takes_only_what_is_named() -> None:
-    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
-    assert lines[0] == "**"
-    assert not {"!.env", "!.git", "!.offhook", "!tests"} & set(lines)
+@needs_haproxy
+def test_haproxy_takes_the_configuration(tmp_path: Path) -> None:
+    assert PROGRAM is not None
+    text, ports = re.subn(r"bind :443 .*", "bind 127.0.0.1:8443", (ROOT / "deploy/haproxy.cfg").read_text())
+    assert ports == 1, "the certificate is the operator's"
+    config = tmp_path / "haproxy.cfg"
+    for given, code in ((text, 0), (text.replace("leastconn", "leastcon"), 1)):
+        config.write_text(given)
+        judged = subprocess.run([PROGRAM, "-c", "-f", str(config)], capture_output=True, text=True, check=False)
+        assert judged.returncode == code, judged.stderr
+        assert code or "warning" not in judged.stderr.lower()

@@ -110,16 +110,6 @@ async def test_keys_pressed_in_the_call_feed_a_gather_that_runs(it: Stage) -> No
         call.press("x")
 
 
-async def test_a_recording_goes_to_its_action_and_its_callback(it: Stage) -> None:
-    await called(it, '<Response><Record maxLength="3" action="/kept" recordingStatusCallback="/stored"/></Response>')
-    kept, stored = it.to("/kept")[0], it.to("/stored")[0]
-    assert kept.signed
-    assert stored.signed
-    assert kept.fields["RecordingDuration"] == "3"
-    assert kept.fields["RecordingSid"] == stored.fields["RecordingSid"]
-    assert stored.fields["RecordingStatus"] == "completed"
-
-
 DIAL = '<Response><Dial action="/dialed" timeout="20"><Number{}>+14155550177</Number></Dial><Say>x</Say></Response>'
 
 

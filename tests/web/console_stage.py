@@ -74,6 +74,9 @@ class Board:
     def stream_over(self, call: LiveCall, over: object) -> None:
         raise AssertionError("no stream here")
 
+    def keep(self, call: LiveCall) -> None:
+        """It is not looked at here."""
+
 
 class Stage:
     """A console and who looks at it. At home nobody has to log in; away there is the login."""

@@ -9,6 +9,8 @@ from app.web.console.login import LoginPage
 from app.web.console.modes_page import ModesPage
 from app.web.console.pages import Console
 from app.web.console.phone import PhonePage
+from app.web.console.recording import RecordingDoors
+from app.web.console.setup_page import SetupPage
 from app.web.console.stats import StatsPage
 
 
@@ -19,8 +21,10 @@ def routes(console: Console) -> list[BaseRoute]:
         *LivePage(console).routes(),
         *CallsPage(console).routes(),
         *CallPage(console).routes(),
+        *RecordingDoors(console).routes(),
         *ModesPage(console).routes(),
         *PhonePage(console).routes(),
         *StatsPage(console).routes(),
+        *SetupPage(console).routes(),
         console.files.route(),
     ]

@@ -50,7 +50,14 @@ HEADERS = {
 
 PASSWORD_CHARACTERS = 1000
 
-NAV = (("/phone", "Phone"), ("/", "Live"), ("/calls", "Calls"), ("/stats", "Numbers"), ("/modes", "Modes"))
+NAV = (
+    ("/phone", "Phone"),
+    ("/", "Live"),
+    ("/calls", "Calls"),
+    ("/stats", "Numbers"),
+    ("/modes", "Modes"),
+    ("/setup", "Setup"),
+)
 """The pages in the head, in order; only those whose route there is."""
 
 Form = Mapping[str, str]

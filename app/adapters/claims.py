@@ -1,0 +1,50 @@
+"""Which process has used a ticket: one row in Postgres, written by whoever comes first. So a used ticket is refused everywhere.
+
+The owner of a ticket does not wait long for it: it made the ticket, and remembers it. All others accept only with a row of theirs.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from datetime import datetime
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.adapters.database import DATABASE_ERRORS, reason_of
+from app.adapters.tables import used_tickets
+
+log = structlog.get_logger()
+
+CLAIM_SECONDS = 1.0
+"""A carrier waits longer, but a caller hears nothing meanwhile; refused, it asks what is next, and gets a new ticket."""
+
+
+class Claims:
+    """Used tickets, by their hashes: the books hold nothing that could open a stream."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._life = secrets.token_hex(4)  # a process that starts again has its name again, and is another one
+
+    async def first(self, ticket: str, by: str, seconds: float = CLAIM_SECONDS) -> bool | None:
+        """Whether this process, called `by`, is the first to use a ticket. None: the books do not say, within so many seconds."""
+        name = hashlib.sha256(ticket.encode()).hexdigest()
+        by = f"{by}.{self._life}"
+        claim = insert(used_tickets).values(ticket=name, used_by=by).on_conflict_do_nothing()
+        try:
+            async with asyncio.timeout(seconds), self._engine.begin() as connection:
+                if (await connection.execute(claim)).rowcount == 1:
+                    return True
+                query = select(used_tickets.c.used_by).where(used_tickets.c.ticket == name)
+                return (await connection.execute(query)).scalar() == by
+        except DATABASE_ERRORS as error:
+            log.warning("the books do not say whether a ticket was used", reason=reason_of(error))
+            return None
+
+    async def forget(self, before: datetime) -> int:
+        """Delete what was used before (aware): such tickets are late by themselves. How many."""
+        async with self._engine.begin() as connection:
+            return (await connection.execute(delete(used_tickets).where(used_tickets.c.at < before))).rowcount

@@ -1,0 +1,218 @@
+"""The soak: very many short calls, one server; memory, tasks, descriptors and rows stay what they were, and are exact.
+
+Each call rings, is greeted for half a second and is hung up by the caller. After each tenth of them, once all are over, the server is
+looked at. What a process keeps of calls that are over is little and bounded, so its memory may grow by `MOST_BYTES` a call at most.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from app.adapters.database import make_engine
+from app.adapters.embedded_pg import EmbeddedPostgres
+from app.chaos.lone import quietly
+from app.chaos.scene import ACCOUNT, OURS, PUBLIC, TOKEN, eventually
+from app.chaos.server import BUSINESS, Server
+from app.commands.call import free_port
+from app.errors import SetupError
+from app.settings import ROOT
+from app.sim.carrier import Carrier
+from app.sim.playout import SILENCE
+
+STEPS = 10
+AT_A_TIME = 16
+HEARD_MS = 500
+PATIENCE_SECONDS = 30.0
+MOST_BYTES = 1024
+"""Of growth a call: the last calls that are over are remembered for a while, so that nothing late revives one."""
+MORE = 4
+"""Descriptors and tasks may differ by so many: connections of the pool, spare links, a timer's task."""
+TABLES = {
+    "calls": "SELECT count(*) FROM calls WHERE ended_at IS NOT NULL",
+    "turns": "SELECT count(*) FROM turns WHERE who = 'agent'",
+    "stream_started": "SELECT count(*) FROM milestones WHERE name = 'stream_started'",
+    "call_closed": "SELECT count(*) FROM milestones WHERE name = 'call_closed'",
+}
+"""What there must be one of for each call."""
+
+
+class Look(msgspec.Struct, kw_only=True):
+    """The server after so many calls, all of which are over."""
+
+    calls: int
+    seconds: float
+    rss_kb: int
+    tasks: int
+    files: int
+    rows: Mapping[str, int]
+
+
+class Impatient:
+    """A caller who hangs up as soon as half a second of the greeting was heard."""
+
+    def __init__(self) -> None:
+        self.enough = asyncio.Event()
+        self._heard_ms = 0
+
+    def next_frame(self) -> bytes:
+        """Not a word."""
+        return SILENCE
+
+    def heard(self, frame: bytes, at_ms: int) -> None:
+        """20 ms of the agent's end."""
+        self._heard_ms += 20 * (frame != SILENCE)
+        if self._heard_ms >= HEARD_MS:
+            self.enough.set()
+
+
+def run(calls: int, *, jobs: int | None, as_json: bool) -> int:
+    """So many calls; 0 if everything stayed flat and exact. jobs: how many at a time. Raises SetupError."""
+    quietly()
+    looks = asyncio.run(_soak(calls, jobs or AT_A_TIME, as_json=as_json))
+    wrong = judge(looks)
+    if as_json:
+        print(msgspec.json.encode({"ok": not wrong, "why": wrong, "looks": looks}).decode())
+    else:
+        print("\n".join(wrong) or "flat and exact")
+    return 1 if wrong else 0
+
+
+def judge(looks: list[Look]) -> list[str]:
+    """What grew, and what is missing or twice. The first fifth fills caches."""
+    wrong = [
+        f"after {look.calls} calls there are {count} of {name}"
+        for look in looks
+        for name, count in look.rows.items()
+        if count != look.calls
+    ]
+    settled = looks[1:] if len(looks) > 2 else looks
+    first, last = settled[0], settled[-1]
+    if last.calls > first.calls:
+        grown = (last.rss_kb - first.rss_kb) * 1024 / (last.calls - first.calls)
+        if grown > MOST_BYTES:
+            wrong.append(f"memory grew by {grown:.0f} bytes a call, {MOST_BYTES} at most")
+    for name, before, after in (("tasks", first.tasks, last.tasks), ("descriptors", first.files, last.files)):
+        if after > before + MORE:
+            wrong.append(f"{name} grew from {before} to {after}")
+    return wrong
+
+
+async def _soak(calls: int, at_a_time: int, *, as_json: bool) -> list[Look]:
+    looks: list[Look] = []
+    async with contextlib.AsyncExitStack() as stack:
+        server, carrier, books = await _parts(stack)
+        engine = make_engine(books, keep_connections=False)
+        stack.push_async_callback(engine.dispose)
+
+        async def rows() -> dict[str, int]:
+            async with engine.connect() as connection:
+                return {name: (await connection.exec_driver_sql(sql)).scalar_one() for name, sql in TABLES.items()}
+
+        async def quiet() -> bool:
+            figures = await server.figures()
+            return figures["offhook_calls_live"] == figures["offhook_journal_spooled"] == 0
+
+        began, done = time.monotonic(), 0
+        for step in range(min(STEPS, calls)):
+            share = calls * (step + 1) // min(STEPS, calls) - done
+            await _calls(carrier, share, at_a_time, done)
+            done += share
+            await eventually(quiet, "an end of all calls", 60.0)
+            figures = await server.figures()
+            look = Look(
+                calls=done,
+                seconds=round(time.monotonic() - began, 1),
+                rss_kb=_rss_kb(server.pid),
+                tasks=int(figures["offhook_tasks"]),
+                files=sum(1 for _ in Path(f"/proc/{server.pid}/fd").iterdir()),
+                rows=await rows(),
+            )
+            looks.append(look)
+            if not as_json:
+                print(
+                    f"{look.calls:>7} calls  {look.seconds:7.1f} s  {look.rss_kb / 1024:7.1f} MB  {look.tasks:>4} tasks  "
+                    f"{look.files:>4} descriptors  rows {' '.join(f'{name} {count}' for name, count in look.rows.items())}",
+                    flush=True,
+                )
+    return looks
+
+
+async def _calls(carrier: Carrier, count: int, at_a_time: int, done: int) -> None:
+    """So many calls, a few at a time. Raises TimeoutError if one is not greeted."""
+    free = asyncio.Semaphore(at_a_time)
+
+    async def one(number: int) -> None:
+        async with free:
+            line = Impatient()
+            call = await carrier.dial(from_number=f"+1415{number:07d}", to_number=OURS, line=line)
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await line.enough.wait()
+            finally:
+                await call.hang_up()
+                carrier.account.calls.pop(call.call_sid)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(done, done + count):
+            tasks.create_task(one(number))
+
+
+async def _parts(stack: contextlib.AsyncExitStack) -> tuple[Server, Carrier, str]:
+    """A server, its carrier and its books; the model is a process of its own."""
+    if not Path("/proc/self/fd").exists():
+        raise SetupError("expected a system with /proc (Linux), to count descriptors and memory by")
+    folder = Path(tempfile.mkdtemp(prefix="offhook-chaos-"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    postgres = EmbeddedPostgres(folder / "pg", durable=False)
+    stack.callback(postgres.stop)
+    books = postgres.start()
+    shutil.copy(ROOT / "offhook.toml", folder)
+    model_url = await stack.enter_async_context(_model())
+    server = Server()
+    stack.push_async_callback(server.close)
+    carrier = Carrier(auth_token=TOKEN, account_sid=ACCOUNT, public_url=PUBLIC, connect_to=server.url, keep_audio=False)
+    stack.push_async_callback(carrier.close)
+    server.environment = {
+        BUSINESS: str(folder),
+        "DATABASE_URL": books,
+        "REALTIME_URL": model_url,
+        "OPENAI_API_KEY": "",
+        "PUBLIC_URL": PUBLIC,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "MAX_LOOP_LAG_MS": "0",
+        "LOG_LEVEL": "warning",
+    }
+    await server.start()
+    return server, carrier, books
+
+
+@contextlib.asynccontextmanager
+async def _model() -> AsyncIterator[str]:
+    """The model stand-in's address."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app.cli", "model", "--port", str(free_port()), cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        said = (await process.stdout.readline()).decode().strip()
+        if not said:
+            raise SetupError("expected the model stand-in to start; it ended instead: try ./offhook model")
+        yield said.partition("=")[2]
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def _rss_kb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(text.split()[1]) for text in lines if text.startswith("VmRSS:"))

@@ -1,0 +1,138 @@
+"""One trace a call, where somebody wants them: rows are watched on their way to the books, and told as spans when a call is over.
+
+Nothing is measured for it, and nothing waits for it: a row costs a look at its type, and one of a call a place in a list. A call
+that another process goes on with is told in two parts of one trace, the root by the process that ends it.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.adapters.journal import Journal
+from app.adapters.journal_disk import JournalDisk
+from app.adapters.warm import Warm
+from app.core.record import CallStarted, Row
+from app.mode import Mode
+from app.roster import Roster
+from app.settings import Settings
+from app.trace_tree import TRACED, CallNotes, Node
+
+LINGER_SECONDS = 1.0
+"""The request that ends a call is answered after its last row."""
+CALLS = 20_000
+"""So many calls are remembered; the oldest is told as it stands."""
+
+
+class Teller(Protocol):
+    """Who takes the spans: `app.adapters.otlp.Collector`."""
+
+    def tell(self, call_sid: str, nodes: Sequence[Node]) -> None:
+        """The spans of one call."""
+        ...
+
+    async def close(self, seconds: float = ...) -> None:
+        """Bring what waits, within this."""
+        ...
+
+
+class Traces:
+    """What is known of the calls of this process. `follow` sees each row once it was put."""
+
+    def __init__(
+        self,
+        teller: Teller,
+        tools: Callable[[str], Set[str]],
+        *,
+        now: Callable[[], float] = time.time,
+        linger: float = LINGER_SECONDS,
+    ) -> None:
+        """tools: the names of a mode's. now: unix seconds."""
+        self.teller = teller
+        self.tools = tools
+        self.now = now
+        self.linger = linger
+        self.calls: OrderedDict[str, CallNotes] = OrderedDict()
+        self._modes: dict[str, str] = {}
+
+    def follow(self, row: Row) -> None:
+        """One row of the books."""
+        if type(row) not in TRACED:
+            return
+        notes = self.calls.get(row.call_sid)
+        if notes is None:
+            if type(row) is not CallStarted:  # of a call that was told already
+                return
+            notes = self.calls[row.call_sid] = CallNotes(row.call_sid)
+            self._modes[row.call_sid] = row.mode
+            while len(self.calls) > CALLS:
+                self._tell(next(iter(self.calls)))
+        was_over = notes.over
+        notes.add(row)
+        if notes.over and not was_over:
+            asyncio.get_running_loop().call_later(self.linger, self._tell, row.call_sid)
+
+    def answered(self, call_sid: str, door: str, seconds: float) -> None:
+        """A request of the carrier's was answered just now."""
+        if (notes := self.calls.get(call_sid)) is not None:
+            notes.answered(door, seconds, self.now())
+
+    def prepared(self, call_sid: str, how: str, server: str, state: str, seconds: float) -> None:
+        """A session that was begun for a call is ready, or lost."""
+        if (notes := self.calls.get(call_sid)) is not None:
+            notes.prepared(how, server, state, seconds, self.now())
+
+    def _tell(self, call_sid: str) -> None:
+        notes, mode = self.calls.pop(call_sid, None), self._modes.pop(call_sid, "")
+        if notes is not None:
+            self.teller.tell(call_sid, notes.tree(self.tools(mode), self.now()))
+
+    async def close(self) -> None:
+        """Tell what is known of the calls that are left, and wait a moment for the collector."""
+        for call_sid in list(self.calls):
+            self._tell(call_sid)
+        await self.teller.close()
+
+    def watch(self, board: Roster, warm: Warm) -> None:
+        """Be told of what no row has."""
+        board.answered, warm.told = self.answered, self.prepared
+
+
+class TracedJournal(Journal):
+    """A journal whose rows are watched."""
+
+    def __init__(self, engine: AsyncEngine, disk: JournalDisk | None, traces: Traces) -> None:
+        super().__init__(engine, disk)
+        self._traces = traces
+
+    def put(self, row: Row) -> None:
+        """Take a row, as any journal does."""
+        super().put(row)
+        self._traces.follow(row)
+
+
+def traces_of(settings: Settings, modes: Callable[[], Mapping[str, Mode]], version: str) -> Traces | None:
+    """None where no collector is set: then nothing of OpenTelemetry is even loaded. modes: those that there are at that moment."""
+    if not settings.otlp_endpoint:
+        return None
+    from app.adapters.otlp import Collector
+
+    collector = Collector(
+        settings.otlp_endpoint,
+        headers=settings.otlp_headers,
+        service=settings.service_name,
+        version=version,
+        instance=settings.fly_machine,
+    )
+    return Traces(collector, lambda name: tool_names(modes().get(name)))
+
+
+def tool_names(mode: Mode | None) -> Set[str]:
+    """All tools of a mode, those of its flow included."""
+    if mode is None:
+        return frozenset()
+    flow: Any = () if mode.flow is None else (tool for state in mode.flow.states for tool in state.tools)
+    return frozenset(tool.name for tool in (*mode.first_turn, *mode.tools, *flow))
