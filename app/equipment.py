@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.captures.ledger import CaptureLedger
+from app.errors import ToolError
 from app.live_call import LiveCall, outcome_row
 from app.mode import CallContext, Store
 from app.office import Office
@@ -63,3 +64,8 @@ class Equipment(Takeover):
             fields=call.info.fields,
             never_call=lambda: self.never_call(call.info),
         )
+
+
+def no_session() -> AbstractAsyncContextManager[AsyncSession]:
+    """`CallContext.session` where there is no database of the house's."""
+    raise ToolError("The database cannot be used at the moment. Say so, and offer to take a message or a person.")

@@ -94,6 +94,8 @@ class LiveCall:
         """... as the talk could not go on; so with the next."""
         self.leaves_message = False
         """The caller was asked to leave a message."""
+        self.unopened = 0
+        """How often the carrier asked what is next without having come by the ticket that it had."""
         self.fallbacks = 0
         """How often the carrier could not fetch, or not use, what we gave it."""
         self.handed_over = False
@@ -130,6 +132,10 @@ class LiveCall:
     def streaming(self) -> bool:
         """Whether a stream of this call runs now."""
         return self.relay is not None
+
+    def hangs(self, stream: int) -> bool:
+        """Whether the carrier has not asked what follows the n-th stream, though that has ended."""
+        return not (self.asked_next or self.finished or self.streaming or self.streams != stream)
 
     def remember(self, effect: do.PutThrough | do.HangUp | do.Apologise | do.Resume | do.LeaveMessage) -> None:
         """What `/twilio/next` shall answer."""

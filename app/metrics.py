@@ -13,7 +13,9 @@ webhook_seconds = Histogram(
     "offhook_webhook_seconds", "A signed request of the carrier's, until its answer is made", ["door"], buckets=QUICK
 )
 refused_total = Counter(
-    "offhook_refused_total", "What came to the carrier's doors without proof: a webhook, or a stream's upgrade", ["what"]
+    "offhook_refused_total",
+    "What came to the carrier's doors without proof: a webhook, or a stream's upgrade",
+    ["what"],
 )
 greeting_seconds = Histogram("offhook_greeting_seconds", "Stream start to first audio sent", ["path"], buckets=HUMAN)
 turn_seconds = Histogram("offhook_turn_seconds", "Caller stopped to first audio sent", buckets=HUMAN)

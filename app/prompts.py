@@ -61,12 +61,14 @@ def texts_of(mode: Mode) -> tuple[tuple[str, str], ...]:
         path = FOLDER / name
         if name in texts or not path.is_file():
             continue
-        texts[name] = path.read_text(encoding="utf-8", errors="replace")
         try:
+            texts[name] = path.read_text(encoding="utf-8")
             included = jinja2.meta.find_referenced_templates(_environment().parse(texts[name]))
             wanted += [other for other in included if other is not None]
         except jinja2.TemplateSyntaxError:
             continue  # the check says so in full
+        except (UnicodeDecodeError, OSError):
+            return ()  # so does that, of the folder's own files
     return tuple(sorted(texts.items()))
 
 

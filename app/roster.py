@@ -76,6 +76,10 @@ class Roster(ABC):
         """A stream of a call has ended."""
 
     @abstractmethod
+    def part_with(self, call: LiveCall) -> None:
+        """Nothing was heard of a call for a while."""
+
+    @abstractmethod
     def note(self, call: LiveCall, name: str) -> None:
         """Write a milestone of a call down."""
 
@@ -170,7 +174,7 @@ class Roster(ABC):
 
     def _finish_if_left(self, call: LiveCall, asked: bool, stood: tuple[int, int]) -> None:
         if not call.streaming and call.asked_next is asked and (call.streams, call.tickets) == stood:
-            self.finish(call)
+            self.part_with(call)
 
     def finish(self, call: LiveCall) -> None:
         """The call is over: count it once, forget it later."""
@@ -180,7 +184,7 @@ class Roster(ABC):
         call.ticket = ""
         call.transfers.caller_left()
         call.record.cost_usd += self.warm.retire(call.info.call_sid)
-        if call.info.direction == "outbound" and not call.streams:  # nobody talked: no machine writes down its end
+        if not call.streams and (call.info.direction == "outbound" or call.led_to_person):  # no machine writes down its end
             self.journal.put(call.record.ended(datetime.now(UTC), call.how))
         metrics.calls_total.labels(call.mode.name, call.how, call.door).inc()
         metrics.cost_usd_total.labels(call.mode.name).inc(call.record.cost_usd)

@@ -36,7 +36,6 @@ from app.core.machine import CallMachine
 from app.core.phases import Terms
 from app.core.record import CallInfo
 from app.equipment import Equipment
-from app.errors import ToolError
 from app.live_call import LiveCall, Next, outcome_row
 from app.mode import Mode, Store
 from app.office import Office
@@ -268,7 +267,9 @@ class Switchboard(Equipment):
     async def _lead(self, call: LiveCall, stream: int) -> None:
         """The carrier asks what is next within a moment; a call that hangs in the air is led there by REST."""
         await asyncio.sleep(ASKED_SECONDS)
-        if call.asked_next or call.finished or call.streaming or call.streams != stream or self.redirector is None:
+        if self.redirector is None or not call.hangs(stream):
+            return
+        if await self.elsewhere(call) or not call.hangs(stream):
             return
         await self.redirector.redirect(call.info.call_sid, self.next_url)
         self._finish_later(TICKET_SECONDS, call)
@@ -291,7 +292,12 @@ class Switchboard(Equipment):
         if call.next.step == "dial":
             call.dials(self.office_of(call), datetime.now(UTC))
         leaves = self.closing or call.handed_over  # this process ends, and a stream with it
-        if call.next.step == "resume" and (call.tickets >= STREAMS or call.apologised or call.by_keys or leaves):
+        if (
+            call.ticket
+        ):  # the upgrade was refused, perhaps on the way, and will be again: a ticket is not given for ever
+            call.unopened += 1
+        tried = call.tickets + call.unopened
+        if call.next.step == "resume" and (tried >= STREAMS or call.apologised or call.by_keys or leaves):
             call.next = Next("apologise")
         if call.next.step == "apologise":
             call.apologised = True
@@ -322,9 +328,4 @@ class Switchboard(Equipment):
             call.ticket = ""
             self.warm.retire(call.info.call_sid)
             if not call.streaming:
-                self.finish(call)
-
-
-def no_session() -> AbstractAsyncContextManager[AsyncSession]:
-    """`CallContext.session` where there is no database of the house's."""
-    raise ToolError("The database cannot be used at the moment. Say so, and offer to take a message or a person.")
+                self.part_with(call)

@@ -115,6 +115,26 @@ class Takeover(Outgoing):
         call.handed_over = True
         self.forget(call)
 
+    async def elsewhere(self, call: LiveCall) -> bool:
+        """Whether another process has a call by now; it is remembered here no more, then."""
+        if self.claims is None or await self.claims.owner(call.info.call_sid) in ("", self.instance):
+            return False
+        if not call.streaming and self.calls.get(call.info.call_sid) is call:
+            self._lost(call)
+        return not call.streaming
+
+    def part_with(self, call: LiveCall) -> None:
+        """Nothing was heard of a call for a while: it is over, unless another process has it."""
+        if self.claims is None:
+            self.finish(call)
+        else:
+            self._spawn(self._part_with(call))
+
+    async def _part_with(self, call: LiveCall) -> None:
+        stood = (call.streams, call.tickets)
+        if not await self.elsewhere(call) and not call.streaming and (call.streams, call.tickets) == stood:
+            self.finish(call)
+
     # --- tickets ----------------------------------------------------------------------------------------------------
 
     def foreign(self, mode_name: str, text: str) -> Ticket | None:

@@ -31,9 +31,7 @@ MENDED = {"model_reconnected": "again", "engine_switched": "next", "rolled_over"
 NOT_TRANSFERRED = frozenset({"failed", "busy", "no_answer", "declined", "voicemail", "closed"})
 
 Value = str | int | float | bool
-TRACED: frozenset[type] = frozenset(
-    {CallStarted, CallEnded, CallFinished, ToolCall, Milestone, TransferAttempt, Span}
-)
+TRACED: frozenset[type] = frozenset({CallStarted, CallEnded, CallFinished, ToolCall, Milestone, TransferAttempt, Span})
 """The rows that matter here."""
 KINDS = frozenset({"stream", "sent", "spoken"})
 """Of the rows of places on the time axis, those that become spans."""
@@ -58,7 +56,6 @@ class CallNotes:
     def __init__(self, call_sid: str) -> None:
         self.call_sid = call_sid
         self.over = False
-        self.handed_over = False
         self.dropped = 0
         self._started: CallStarted | None = None
         self._ended: CallEnded | None = None
@@ -86,7 +83,6 @@ class CallNotes:
                     self._tools[seq] = (name, status, start, ms)
             case Milestone(name=name, at=at):
                 self._moments.append((name, at.timestamp()))
-                self.handed_over = self.handed_over or name == "handed_over"
             case TransferAttempt(seq=seq):
                 self._transfers[seq] = row
             case Span(kind=kind) if kind in KINDS:
@@ -107,6 +103,10 @@ class CallNotes:
             return
         what = f"{name} {len(self._nodes)} {start:.6f}"
         self._nodes.append(Node(name=name, what=what, start=start, end=end, attributes=attributes, failed=failed))
+
+    def began_before(self, moment: datetime) -> bool:
+        """Whether this process knows of the call since before then."""
+        return self._started is not None and self._started.started_at < moment
 
     # --- the tree ---------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence, Set
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,14 +25,15 @@ from app.trace_tree import TRACED, CallNotes, Node
 LINGER_SECONDS = 1.0
 """The request that ends a call is answered after its last row."""
 CALLS = 20_000
-"""So many calls are remembered; the oldest is told as it stands."""
+"""So many calls are remembered; past it the oldest is told as it stands."""
+LONGEST = timedelta(hours=25)
 
 
 class Teller(Protocol):
     """Who takes the spans: `app.adapters.otlp.Collector`."""
 
-    def tell(self, call_sid: str, nodes: Sequence[Node]) -> None:
-        """The spans of one call."""
+    def tell(self, call_sid: str, tree: Callable[[], Sequence[Node]]) -> None:
+        """The spans of one call, made when there is time."""
         ...
 
     async def close(self, seconds: float = ...) -> None:
@@ -68,12 +70,16 @@ class Traces:
                 return
             notes = self.calls[row.call_sid] = CallNotes(row.call_sid)
             self._modes[row.call_sid] = row.mode
-            while len(self.calls) > CALLS:
-                self._tell(next(iter(self.calls)))
+            self._tell_of_the_lost(row.started_at)
         was_over = notes.over
         notes.add(row)
         if notes.over and not was_over:
             asyncio.get_running_loop().call_later(self.linger, self._tell, row.call_sid)
+
+    def _tell_of_the_lost(self, now: datetime) -> None:
+        """Calls whose end is told elsewhere, or nowhere: no call lasts longer than a day."""
+        while (oldest := next(iter(self.calls.values()))).began_before(now - LONGEST) or len(self.calls) > CALLS:
+            self._tell(oldest.call_sid)
 
     def answered(self, call_sid: str, door: str, seconds: float) -> None:
         """A request of the carrier's was answered just now."""
@@ -88,7 +94,8 @@ class Traces:
     def _tell(self, call_sid: str) -> None:
         notes, mode = self.calls.pop(call_sid, None), self._modes.pop(call_sid, "")
         if notes is not None:
-            self.teller.tell(call_sid, notes.tree(self.tools(mode), self.now()))
+            tools, now = self.tools(mode), self.now()
+            self.teller.tell(call_sid, lambda: notes.tree(tools, now))
 
     async def close(self) -> None:
         """Tell what is known of the calls that are left, and wait a moment for the collector."""

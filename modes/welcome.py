@@ -1,10 +1,10 @@
 """Welcome: tells the hours and puts callers through, in a voice of ElevenLabs'. Without a key it speaks in the model's own."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from app.mode import CallContext, Disclosure, ElevenLabs, EndCall, Mode, ToolError, Transfer, tool
+from app.mode import CallContext, Disclosure, ElevenLabs, EndCall, Mode, ToolError, Transfer, about, tool
 
 
 class Welcomed(msgspec.Struct):
@@ -14,7 +14,7 @@ class Welcomed(msgspec.Struct):
 
 
 @tool
-async def put_through(call: CallContext, desk: str) -> Transfer:
+async def put_through(call: CallContext, desk: Annotated[str, about("name of the desk", max_length=40)]) -> Transfer:
     """Connect the caller to a person, as soon as they ask for one."""
     office = call.office
     if desk not in office.desks:

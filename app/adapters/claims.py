@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.database import DATABASE_ERRORS, reason_of
-from app.adapters.tables import used_tickets
+from app.adapters.tables import call_states, used_tickets
 
 log = structlog.get_logger()
 
@@ -43,6 +43,16 @@ class Claims:
         except DATABASE_ERRORS as error:
             log.warning("the books do not say whether a ticket was used", reason=reason_of(error))
             return None
+
+    async def owner(self, call_sid: str) -> str:
+        """Which process has a call; empty if none has said so, or the books do not answer within a second."""
+        query = select(call_states.c.owner).where(call_states.c.call_sid == call_sid)
+        try:
+            async with asyncio.timeout(CLAIM_SECONDS), self._engine.connect() as connection:
+                return str((await connection.execute(query)).scalar() or "")
+        except DATABASE_ERRORS as error:
+            log.warning("the books do not say who has a call", reason=reason_of(error))
+            return ""
 
     async def forget(self, before: datetime) -> int:
         """Delete what was used before (aware): such tickets are late by themselves. How many."""

@@ -1,4 +1,4 @@
-"""Brings the spans of finished calls to a collector by OTLP over HTTP, from a thread of its own.
+"""Brings the spans of finished calls to a collector by OTLP over HTTP; they are made in one thread, and sent from another.
 
 Nothing waits for the collector: what it does not take in time is given up and counted, and that it is away is told once.
 Loaded only where one is configured: OpenTelemetry takes a third of a second to import. Source: OTLP specification, OTLP/HTTP.
@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from opentelemetry import trace
@@ -39,7 +40,7 @@ FLUSH_SECONDS = 2.0
 
 
 class Collector:
-    """Takes trees of spans. `tell` may be called on the loop, and never waits."""
+    """Takes trees of spans. `tell` is called on the loop, and never waits: a long call has hundreds of spans to be made."""
 
     def __init__(
         self,
@@ -79,11 +80,26 @@ class Collector:
         provider.add_span_processor(self._processor)
         self._tracer = provider.get_tracer("offhook", version or None)
         self._given = 0
-        self._closing = False
+        self._calls: queue.Queue[tuple[str, Callable[[], Sequence[Node]]] | None] = queue.Queue()
+        self._maker = threading.Thread(target=self._make, name="traces", daemon=True)
+        self._maker.start()
 
-    def tell(self, call_sid: str, nodes: Sequence[Node]) -> None:
-        """The spans of one call; again, if there are more of them later."""
-        if self._closing or self._given - self._exporter.handled > WAITING:
+    def tell(self, call_sid: str, tree: Callable[[], Sequence[Node]]) -> None:
+        """The spans of one call. tree: makes them, in another thread."""
+        self._calls.put((call_sid, tree))
+
+    def _make(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call_sid, tree = call
+            try:
+                self._spans(call_sid, tree())
+            except Exception:  # of one call, and nothing that a caller notices
+                log.exception("a fault of ours took a call's trace", call_sid=call_sid)
+            finally:
+                self._calls.task_done()
+
+    def _spans(self, call_sid: str, nodes: Sequence[Node]) -> None:
+        if self._given - self._exporter.handled > WAITING:
             metrics.trace_spans_total.labels("dropped").inc(len(nodes))
             return
         self._given += len(nodes)
@@ -111,10 +127,11 @@ class Collector:
 
     async def close(self, seconds: float = FLUSH_SECONDS) -> None:
         """Bring what waits, as long as that takes no longer than this; the rest is given up."""
-        self._closing = True
         loop, over = asyncio.get_running_loop(), asyncio.Event()
 
         def flush() -> None:
+            self._calls.put(None)
+            self._maker.join()
             self._processor.shutdown()  # type: ignore[no-untyped-call]
             with contextlib.suppress(RuntimeError):  # the loop has not waited, and is gone
                 loop.call_soon_threadsafe(over.set)

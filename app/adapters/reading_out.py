@@ -78,7 +78,7 @@ class ReadingOut:
     def ended(self, status: object) -> None:
         """Its response is over, or was refused: if nothing of it was said, it is asked for in the other way, once."""
         said = self.line.uttered == len(self.line.text)
-        if self._way == "aside" and not (said or self.dropped or status == "completed"):
+        if self._way == "aside" and not (said or self.dropped):
             log.warning("the model would not say aside what the voice could not", status=str(status))
             self._way, self.response_id = "inside", ""
             self._ask()

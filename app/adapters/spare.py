@@ -21,6 +21,7 @@ from app import metrics
 from app.adapters.endpoint import DIAL_ERRORS, Endpoint, FreshLink, Known, closed_by_server, dial
 from app.core import events as ev
 from app.errors import ModelRefused, PeerError
+from app.log import of_call
 from app.wire import realtime
 
 log = structlog.get_logger()
@@ -127,7 +128,8 @@ class _Stock:
             else:
                 link.close()
         self.spares.count()
-        self.fill()
+        with of_call(""):  # whoever takes one: the next ones are nobody's yet
+            self.fill()
         return taken
 
     def wanted(self) -> int:

@@ -140,10 +140,10 @@ class SpokenSession:
     # --- the model's end --------------------------------------------------------------------------------------------
 
     def _reported(self, _: Any) -> None:
-        self.state = self.inner.state
-        self.why_lost, self.refused = self.inner.why_lost, self.inner.refused
-        if self.reports is not None:
-            self.reports(self)
+        if self.inner.state == "ready":
+            self.state = "ready"
+            if self.reports is not None:
+                self.reports(self)
 
     def model_ready(self, *, opening: bool) -> None:
         """`ModelListener` of the model's session: it is configured."""
@@ -156,12 +156,15 @@ class SpokenSession:
 
     def model_lost(self, why: str) -> None:
         """It is over: what was not spoken is not spoken any more."""
+        tells = self.reports if self.state == "opening" or self.inner.refused else None
         self.state, self.why_lost, self.refused = "lost", why, self.inner.refused
         self._stop()
         self._kept.clear()
         if self._listener is not None:
             listener, self._listener = self._listener, None
             listener.model_lost(why)
+        if tells is not None:
+            tells(self)
 
     def from_model(self, text: bytes) -> None:
         """One message of its: text is for the voice, and the rest for the listener."""
@@ -271,18 +274,21 @@ class SpokenSession:
 
     def _finish(self, line: Line) -> None:
         """All of an answer's item was passed on."""
+        if line not in self._lines:
+            return  # whoever heard of it meanwhile has ended the call
         self._lines.remove(line)
         if line.sounded:
             for text in voiced.ended(line.response_id, line.item_id, line.text[: line.uttered]):
                 self._tell(text)
         self._held.release(line.response_id)
 
-    def _watch(self) -> None:
-        """Come back if the voice gives nothing for too long."""
-        if self._stall is not None:
+    def _watch(self, *, anew: bool = False) -> None:
+        """Come back if the voice gives nothing for too long; anew: it has just given something."""
+        owes = not self._own and bool(self._lines) and self._lines[0].owes and self.state != "lost"
+        if self._stall is not None and (anew or not owes):
             self._stall.cancel()
             self._stall = None
-        if not self._own and self._lines and self._lines[0].owes and self.state != "lost":
+        if owes and self._stall is None:
             self._stall = asyncio.get_running_loop().call_later(STALL_SECONDS, self._stalled)
 
     def _stalled(self) -> None:
@@ -295,12 +301,13 @@ class SpokenSession:
         if line is None or line.item_id != sound.context:
             return
         before = line.uttered
+        passed = line.sounds(decoded_size(sound.audio) / 8, sound.words)
         self._tell(voiced.sound(line.response_id, line.item_id, sound.audio))
-        self._held.sounds(line.response_id)
-        for at, ms in line.sounds(decoded_size(sound.audio) / 8, sound.words):
+        for at, ms in passed if line in self._lines else ():
             self._tell(voiced.words(line.response_id, line.item_id, line.text[before:at], ms))
             before = at
-        self._watch()
+        self._held.sounds(line.response_id)
+        self._watch(anew=True)
 
     def spoken(self, context: str) -> None:
         """`TtsListener`: all of an answer was spoken."""
@@ -315,6 +322,7 @@ class SpokenSession:
         if line.sounded:
             self._tell(voiced.words(line.response_id, line.item_id, line.text[before:at], ms))
         self._finish(line)
+        self._watch(anew=True)
         self._go_on()
 
     def voice_lost(self, why: str, cause: Cause) -> None:
@@ -355,6 +363,7 @@ class SpokenSession:
         self._dropped.add(response)
         for line in [line for line in self._lines if line.response_id == response]:
             self._lines.remove(line)
+            self._watch(anew=True)
             self.tts.drop(line.item_id)
             if not line.sounded:
                 self._corrections.unheard(line, self.inner.dialect)

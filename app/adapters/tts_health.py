@@ -1,4 +1,4 @@
-"""Whether a voice of another house is asked: not twice in a call that it failed, and not by anybody for a while after it refused."""
+"""Whether another house's voice is asked: not twice in a call that it failed, and by nobody for a while after it refused."""
 
 import time
 from collections.abc import Callable

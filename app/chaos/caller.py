@@ -8,9 +8,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from typing import get_args
 
 import msgspec
 
+from app.clips import ClipName, clip
 from app.sim.hearing import Stretch
 from app.sim.loudness import VOICED, loudness
 from app.sim.playout import FRAME_BYTES, SILENCE
@@ -65,6 +67,12 @@ def line(text: str) -> Line:
     return Line(text, _voiced(say(text))[: EDGE_FRAMES * FRAME_BYTES], tuple(tails))
 
 
+@cache
+def clip_tails() -> tuple[bytes, ...]:
+    """What each of the house's own clips ends with."""
+    return tuple(_voiced(clip(name))[-EDGE_FRAMES * FRAME_BYTES :] for name in get_args(ClipName))
+
+
 def _voiced(audio: bytes) -> bytes:
     frames = (audio[at : at + FRAME_BYTES] for at in range(0, len(audio), FRAME_BYTES))
     return b"".join(frame for frame in frames if loudness(frame) >= VOICED)
@@ -85,6 +93,8 @@ class Caller:
         self.verbs: list[str] = []
         self.life_ms: Callable[[], int] = lambda: 0
         """The call's clock."""
+        self.told_ms: list[int] = []
+        """When a clip of the house's ended: "One moment please" and its like."""
         self._thinks = thinks_seconds
         self._speech: deque[bytes] = deque()
         self._quiet_ms = 0
@@ -175,6 +185,8 @@ class Caller:
         self._quiet_ms = 0 if voiced else self._quiet_ms + 20
         if voiced:
             self.heard_on[-1] += frame
+            if self._lately.endswith(clip_tails()):
+                self.told_ms.append(self.life_ms())
         self._news.set()
 
     def stream_started(self, stream_sid: str) -> None:

@@ -2,7 +2,8 @@
 
 Silence is measured in life's milliseconds on the carrier's playout: from one sound (the agent's voice, a clip, the carrier's
 prompts, ringing, a person, the caller's own voice) to the next, from the moment the call is answered to its end. While it is for
-the caller to speak, or to leave a message after the tone, silence is theirs, and does not count.
+the caller to speak, or to leave a message after the tone, silence is theirs, and does not count. Nor does that of `EXPLAINED_MS`
+behind a clip of the house's: who was told "One moment please" knows what they wait for.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from app.chaos.fault import TOLERANCE_MS, Fault
 from app.sim.carrier_call import CarrierCall
 from app.sim.hearing import Stretch
 
+EXPLAINED_MS = 5000
 CLOSE_MS = 60
 """Sounds no further apart are one."""
 
@@ -35,10 +37,9 @@ def listen(call: CarrierCall, caller: Caller) -> Heard:
     answered = next((entry.at_ms for entry in call.log.of("status") if entry.detail["status"] == "in-progress"), 0)
     sounds = [*call.hearing.stretches, *caller.spoke, *caller.thought]
     ended = call.log.of("ended")[-1].at_ms + call.hearing.life_ms() - call.log.at_ms()
-    if "Record" in caller.verbs:  # what follows the tone is the caller's
-        ended = max((sound.end_ms for sound in call.hearing.stretches if sound.what == "prompt"), default=ended)
-    silence, at = longest_silence(sounds, answered, ended)
     sound = caller.sound
+    told = [Stretch("voice", end, end + EXPLAINED_MS) for end in caller.told_ms]
+    silence, at = longest_silence([*sounds, *told], answered, ended)
     return Heard(
         silence_ms=silence,
         at_ms=at,

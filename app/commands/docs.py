@@ -1,4 +1,4 @@
-"""`./offhook docs`: the pages of docs/ as a site in one folder, which needs no server and loads nothing from elsewhere.
+"""`./offhook docs`: the pages of docs/ as a site in one folder, which loads nothing from elsewhere.
 
 The generator is no part of the product: it is installed on demand from a lock of its own, into a folder of its own.
 """

@@ -59,7 +59,7 @@ def restart(*, timeout: float | None, now: bool, yes: bool) -> int:
             if found.state == "draining" and not told:
                 print(f"draining, {found.calls} left", file=sys.stderr)
                 told = True
-            if found.state == "running" and found.running is not None and found.running.began > before.began:
+            if found.state == "running" and found.running is not None and found.running.began != before.began:
                 print(f"restarted (process {found.pid}), it answers on {found.running.url}")
                 return 0
         print(f"offhook restart: not done yet; {what_it_takes(found)}", file=sys.stderr)

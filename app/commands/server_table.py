@@ -39,7 +39,10 @@ def _ends(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value <= 86_400:
         raise argparse.ArgumentTypeError(f"expected 0 to 86400 seconds, got {text}")
     return value

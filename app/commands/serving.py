@@ -42,6 +42,7 @@ def command(asked: Asked) -> list[str]:
 
 def start_again(asked: Asked) -> None:
     """Become a new server: the same process, terminal and environment, and the code that is there now. Does not come back."""
+    sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, command(asked), _environment())  # noqa: S606
 

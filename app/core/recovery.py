@@ -151,6 +151,7 @@ class Recovery(ToolStage):
             do.Measure("gap", gap, self._rung, self._cause),
         ]
         if self.afresh:
+            self._offered = self._offered_plain = False  # what the last session was offered is gone with it
             return measured
         self._offered = True
         notes = [*self._situation(), *self._meant]

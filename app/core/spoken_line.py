@@ -15,7 +15,7 @@ CHARACTERS_A_SECOND = 15
 """How fast a voice speaks that does not say how far it is."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Line:
     """An item of text in a response. `cut`: cuts it into pieces to be spoken, `rest` gives what is left at its end."""
 

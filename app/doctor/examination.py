@@ -28,12 +28,13 @@ SETUP = "docs/setup.md"
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One check. `seconds`: how long it may take."""
+    """One check. `seconds`: how long it may take. `timed`: it measures times, so it is made once the others are done."""
 
     name: str
     docs: str
     make: Callable[[Patient], Awaitable[Finding]]
     seconds: float = SECONDS
+    timed: bool = False
 
 
 def checks(patient: Patient, registry: Registry) -> list[Check]:
@@ -97,9 +98,9 @@ def checks(patient: Patient, registry: Registry) -> list[Check]:
         ),
         Check(name="twilio_status", docs="status-pages", make=providers.twilio_status),
         Check(name="openai_status", docs="status-pages", make=providers.openai_status),
-        Check(name="model_latency", docs="latency", make=providers.model_latency),
-        Check(name="twilio_latency", docs="latency", make=providers.twilio_latency),
-        Check(name="call", docs="rehearsed-call", make=rehearsed.call, seconds=60.0),
+        Check(name="model_latency", docs="latency", make=providers.model_latency, seconds=20.0, timed=True),
+        Check(name="twilio_latency", docs="latency", make=providers.twilio_latency, seconds=20.0, timed=True),
+        Check(name="call", docs="rehearsed-call", make=rehearsed.call, seconds=60.0, timed=True),
     ]
     return [msgspec.structs.replace(check, docs=f"{SETUP}#{check.docs}") for check in made]
 
@@ -120,7 +121,10 @@ def _modes(registry: Registry) -> Finding:
 
 
 async def examine(patient: Patient, made: Sequence[Check], told: Callable[[int, Row], None]) -> list[Row]:
-    """Make all checks at once; `told` is given each row with its place, as it comes. Answers the rows in order."""
+    """Make all checks side by side, but for the timed ones, which come after them one by one.
+
+    `told` is given each row with its place, as it comes. Answers the rows in order.
+    """
     rows: dict[int, Row] = {}
 
     async def one(place: int, check: Check) -> None:
@@ -129,7 +133,11 @@ async def examine(patient: Patient, made: Sequence[Check], told: Callable[[int, 
 
     async with asyncio.TaskGroup() as group:
         for place, check in enumerate(made):
-            group.create_task(one(place, check), name=f"doctor {check.name}")
+            if not check.timed:
+                group.create_task(one(place, check), name=f"doctor {check.name}")
+    for place, check in enumerate(made):
+        if check.timed:
+            await one(place, check)
     return [rows[place] for place in range(len(made))]
 
 

@@ -22,6 +22,8 @@ from app.errors import PeerError
 
 PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 HEAD_BYTES = 64 * 1024
+KNOCK_SECONDS = 5.0
+"""For all steps together; Twilio gives TCP alone as much."""
 KNOCK_ERRORS = (OSError, PeerError, InvalidHandshake, EOFError)
 """Every way in which a knock fails; TimeoutError and ssl.SSLError are OSErrors."""
 
@@ -45,8 +47,12 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
 async def knock(
     url: str, tls: ssl.SSLContext, *, headers: Mapping[str, str] | None = None, upgrade: bool = False
 ) -> Knock:
-    """Knock once at a URL (http, https, ws or wss), and close. Raises KNOCK_ERRORS."""
-    parts = urlsplit(url)
+    """Knock once at a URL (http, https, ws or wss), and close. Raises KNOCK_ERRORS, TimeoutError among them."""
+    async with asyncio.timeout(KNOCK_SECONDS):
+        return await _knock(urlsplit(url), tls, headers or {}, upgrade=upgrade)
+
+
+async def _knock(parts: SplitResult, tls: ssl.SSLContext, headers: Mapping[str, str], *, upgrade: bool) -> Knock:
     began = perf_counter()
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port or PORTS[parts.scheme])
     try:
@@ -58,7 +64,7 @@ async def knock(
         found = Knock(tcp_ms=tcp, tls_ms=secured, good_until=good_until)
         if not upgrade:
             return found
-        status = await _upgraded(reader, writer, parts, headers or {})
+        status = await _upgraded(reader, writer, parts, headers)
         return msgspec.structs.replace(found, upgrade_ms=_since(began), status=status)
     finally:
         writer.close()

@@ -19,6 +19,7 @@ from app.doctor.patient import Patient
 from app.doctor.rows import Finding, fault, fine, warning
 from app.errors import PeerError
 from app.mode import Mode
+from app.spoken_calls import SpokenCalls
 from app.wire import realtime
 from app.wire.dialects import SessionPlan
 
@@ -36,14 +37,17 @@ async def session(patient: Patient, mode: Mode, server: Server | None = None) ->
     """
     endpoint = patient.endpoint if server is None else server.endpoint
     model = (server and server.model) or mode.model or patient.settings.realtime_model
-    now = patient.settings.office.now(datetime.now(UTC))
+    office = mode.edition.office or patient.settings.office
+    now = office.now(datetime.now(UTC))
     situation = prompts.Situation(caller="+14155550100", dialled="+14155550199", now=now)
     plan = SessionPlan.of(
         mode,
         model=model,
-        instructions=prompts.render(mode, patient.settings.office, situation),
+        instructions=prompts.render(mode, office, situation),
         transcription_model=patient.settings.transcription_model,
     )
+    spoken = SpokenCalls(patient.settings, patient.modes).voice_of(mode, "", endpoint.profile)
+    plan = msgspec.structs.replace(plan, texts=spoken is not None)
     if server is not None and server.voice:
         plan = msgspec.structs.replace(plan, voice=server.voice)
     named = "the built-in stand-in" if server is None and patient.settings.stand_in else model

@@ -25,7 +25,8 @@ async def gather(leg: Leg, verb: Verb, document: Document) -> Step:
     try:
         digits = "" if spoken else await _digits(leg, verb, prompts)
     finally:
-        leg.hearing.said(began, prompts)
+        if not leg.parent_call_sid:  # the person at a desk hears the whisper, not the caller
+            leg.hearing.said(began, prompts)
     leg.log.add("gather", digits=digits, speech=spoken)
     if not digits and not spoken and verb.attributes.get("actionOnEmptyResult", "false").lower() != "true":
         return "next"

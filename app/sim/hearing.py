@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Sound = Literal["voice", "prompt", "ringing", "person"]
+Sound = Literal["voice", "prompt", "ringing", "person", "tape"]
+"""tape: it is the caller's turn, to leave a message."""
 
 JOINS_MS = 60
 """Frames of voice that are no further apart are one stretch."""

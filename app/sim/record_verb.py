@@ -29,6 +29,7 @@ async def record(leg: Leg, verb: Verb, document: Document) -> Step:
         await _beep(leg)
     take = _Take(leg, verb, document)
     take.tell("in-progress")
+    leg.hearing.begins("tape")
     try:
         key = await _take(leg, verb, take)
     except Interrupted:
@@ -38,6 +39,8 @@ async def record(leg: Leg, verb: Verb, document: Document) -> Step:
         else:
             take.absent()
         raise
+    finally:
+        leg.hearing.ends()
     if not take.heard:
         take.absent()
         return "next"

@@ -101,6 +101,8 @@ class Rungs:
             return ""
         if call is not None:
             call.led_to_person = True
+            if call.how == "abandoned" and not call.streams:
+                call.how = "failed"
             self.board.note(call, "led_to_person")
             self.board.keep(call)
         metrics.rungs_total.labels("person").inc()

@@ -8,6 +8,7 @@ from datetime import date, datetime
 import httpx
 import pytest
 
+from app import trace_ids
 from app.adapters.business_http import HttpStore
 from app.errors import BackendDown, SetupError
 from app.mode import Booking
@@ -151,3 +152,24 @@ async def test_a_base_that_is_no_address_is_refused() -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         with pytest.raises(SetupError, match="BUSINESS_API_BASE: expected https://HOST/PATH"):
             HttpStore("backend.example.com", client)
+
+
+@pytest.mark.parametrize("traced", [True, False])
+async def test_a_request_names_the_span_that_it_is_part_of_where_calls_are_traced(traced: bool) -> None:
+    seen: list[httpx.Headers] = []
+
+    def answers(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers)
+        return httpx.Response(200, stream=httpx.ByteStream(b'{"slots": []}'))
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as client:
+        store = HttpStore("http://business.example", client, traced=traced)
+
+        async def tool() -> None:
+            trace_ids.enter("CA" + "1" * 32, "tool 3")
+            await store.free_slots(TUESDAY)
+
+        await asyncio.create_task(tool())
+        await store.free_slots(TUESDAY)
+    parent = f"00-{'1' * 32}-{trace_ids.span_id('CA' + '1' * 32, 'tool 3')}-01"
+    assert [headers.get("traceparent") for headers in seen] == [parent if traced else None, None]

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -204,7 +205,7 @@ async def test_a_socket_that_was_closed_because_it_idled_is_there_again_for_the_
     async with scene(faults=Faults(idle_seconds=0.3)) as it:
         ear = it.starts()
         await ear.hears("response.done")
-        await until(lambda: len(it.tts.sessions) >= 2 and not it.tts.sessions[0].over is False)
+        await until(lambda: len(it.tts.sessions) >= 2 and it.tts.sessions[0].over is not False)
         it.session.send(msgspec.json.encode({"type": "response.create"}))
         await ear.until(lambda: ear.types.count("response.done") == 2 or bool(it.causes))
         assert it.causes == []
@@ -214,14 +215,49 @@ async def test_a_socket_that_was_closed_because_it_idled_is_there_again_for_the_
 async def test_rapid_barge_ins_never_hold_more_contexts_than_the_server_allows() -> None:
     async with scene(pace=0.5) as it:
         ear = it.starts()
-        for n in range(1, 8):
-            await ear.until(
-                lambda n=n: len({e["response_id"] for e in ear.events if e["type"].endswith("audio.delta")}) == n
-            )
-            last = next(e for e in reversed(ear.events) if e["type"].endswith("audio.delta"))
-            it.says(do.CancelResponse(last["response_id"]))
-            await ear.until(lambda n=n: ear.types.count("response.done") == n)
+        heard: set[str] = set()
+        for done in range(1, 8):
+            await ear.until(lambda: bool(spoken_in(ear) - heard))
+            (response,) = spoken_in(ear) - heard
+            heard.add(response)
+            it.says(do.CancelResponse(response))
+            await ear.until(partial(ended, ear, done))
             it.session.send(msgspec.json.encode({"type": "response.create"}))
         assert it.causes == []
         assert len(it.tts.sessions) > 1
         assert not any("error" in str(tts.received) for tts in it.tts.sessions)
+
+
+def spoken_in(ear: Ear) -> set[str]:
+    """The responses of which something was heard."""
+    return {event["response_id"] for event in ear.events if event["type"].endswith("audio.delta")}
+
+
+def ended(ear: Ear, times: int) -> bool:
+    return ear.types.count("response.done") == times
+
+
+async def test_a_voice_that_stalls_is_given_up_though_the_model_writes_on_and_on() -> None:
+    """The model's own words are no sign of life of the voice."""
+    async with scene(faults=Faults(breaks="stall", breaks_after_ms=200)) as it:
+        ear = it.starts()
+        await ear.hears("response.output_audio.delta")
+        line, loop = it.session._lines[0], asyncio.get_running_loop()
+        due = it.session._stall
+        assert due is not None
+        when = due.when()
+        await until(lambda: loop.time() > when - 1.2)
+        for _ in range(5):
+            it.session.from_model(
+                msgspec.json.encode(
+                    {
+                        "type": "response.output_text.delta",
+                        "response_id": line.response_id,
+                        "item_id": line.item_id,
+                        "delta": "",
+                    }
+                )
+            )
+        again = it.session._stall
+        assert again is not None
+        assert again.when() == when

@@ -118,3 +118,16 @@ async def test_a_missed_call_and_its_message_are_one_row_each(engine: AsyncEngin
     assert missed is not None
     assert missed.why == "first"
     assert [kept.seconds for kept in await store.voicemails("CA1")] == [4]
+
+
+async def test_who_has_a_call_is_asked_before_it_is_led_on_or_counted_as_over(engine: AsyncEngine) -> None:
+    claims = Claims(engine)
+    async with writing(engine) as journal:
+        journal.put(row(1, 0, "b"))
+        await journal.flush()
+    assert (await claims.owner("CA1"), await claims.owner("CA2")) == ("b", "")
+    away = make_engine("postgresql://127.0.0.1:1/nowhere")
+    try:
+        assert await Claims(away).owner("CA1") == ""
+    finally:
+        await away.dispose()

@@ -94,7 +94,12 @@ def test_without_marks_each_character_takes_as_long_as_another(heard: int, sent:
 
 def test_a_whole_text_that_is_longer_than_its_pieces_brings_the_rest() -> None:
     got: list[str] = []
-    it = Line("r1", "i1", lambda text: got.append(text) or [], lambda: ["rest"])  # type: ignore[func-returns-value]
+
+    def cut(text: str) -> list[str]:
+        got.append(text)
+        return []
+
+    it = Line("r1", "i1", cut, lambda: ["rest"])
     it.write("Good ")
     it.end("Good morning.")
     it.end("Good morning, again.")

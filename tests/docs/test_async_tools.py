@@ -47,7 +47,7 @@ def call(warehouse: Warehouse) -> Iterator[Rehearsal]:
     """A call in the page's mode: it was greeted, and the caller has asked for something."""
     (example,) = [block for block in blocks([ROOT / "docs/05-async-tools.md"]) if "mode = Mode(" in block.text]
     page: Any = types.ModuleType("parts")
-    exec(compile(example.text, str(example), "exec"), page.__dict__)  # noqa: S102  our own page
+    exec(compile(example.text, str(example), "exec"), page.__dict__)
     assert isinstance(page.mode, Mode)
     page.warehouse = warehouse
     call = Rehearsal(page.mode)
@@ -158,4 +158,5 @@ def test_a_reservation_is_asked_for_then_made_once_and_carried_through(call: Reh
     assert statuses(call) == ["refused", "refused", "late", "ok"]
     assert call.outcome == {"reserved": "4711"}
     ((path, fields),) = warehouse.asked
-    assert path == "/reserve" and fields["key"]
+    assert path == "/reserve"
+    assert fields["key"]

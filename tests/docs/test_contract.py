@@ -78,7 +78,9 @@ def tree() -> str:
     return found
 
 
-@pytest.mark.parametrize("folder", sorted({name.split(".")[1] for name in modules() if name.count(".") == 2 and name.startswith("app.")}))
+@pytest.mark.parametrize(
+    "folder", sorted({name.split(".")[1] for name in modules() if name.count(".") == 2 and name.startswith("app.")})
+)
 def test_every_folder_of_the_app_is_on_the_map(folder: str) -> None:
     assert f" {folder}/" in tree()
 
@@ -108,3 +110,9 @@ def test_the_prices_in_the_overview_are_those_that_calls_are_counted_by() -> Non
         ], name
     minutes = {re.findall(r"`([^`]+)`", cells[0])[0]: cells[1] for cells in rows(OVERVIEW, "transcription model")}
     assert minutes == {name: f"{dollars:g}" for name, dollars in TRANSCRIPTION.items()}
+
+
+def test_the_glossary_has_every_word_once_and_in_order() -> None:
+    words = [cells[0].strip("*").lower() for cells in rows(ROOT / "docs" / "glossary.md", "word")]
+    assert len(words) > 70
+    assert words == sorted(set(words))

@@ -46,7 +46,7 @@ def tables(block: Block) -> frozenset[str]:
 
 
 PYTHON = [block for block in blocks() if is_python(block)]
-WHOLE_MODES = [block for block in PYTHON if "mode = Mode(" in block.text]
+WHOLE_MODES = [block for block in PYTHON if "mode = Mode(" in block.text and "    ...,\n" not in block.text]
 TOML = [block for block in blocks() if tables(block)]
 
 
@@ -70,9 +70,7 @@ def house_with(folder: Path, patch: pytest.MonkeyPatch, sources: dict[str, str],
     patch.syspath_prepend(str(folder))
     patch.setattr(prompts, "FOLDER", written)
     loader = jinja2.FileSystemLoader(written)
-    patch.setattr(
-        prompts, "_environment", lambda: jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)
-    )
+    patch.setattr(prompts, "_environment", lambda: jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined))
     importlib.invalidate_caches()
     try:
         yield importlib.import_module(name)

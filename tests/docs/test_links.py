@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import ROOT
-from tests.docs.pages import ALL_PAGES, PAGES, Link, anchors, blocks, links, quoted
+from tests.docs.pages import ALL_PAGES, PAGES, Link, anchors, blocks, links, prose, quoted
 
 DOCS = ROOT / "docs"
 OUTSIDE = ("http://", "https://", "mailto:")
@@ -52,7 +52,7 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     named = [
         (number, word)
         for number, text in [*quoted(page), *((block.line, block.text) for block in blocks([page]))]
-        for word in re.findall(rf"(?<![\w./:-])(?:{'|'.join(FOLDERS)})/[\w./*-]*\w(?![\w(])", text)
+        for word in re.findall(rf"(?<![\w./:-])(?:{'|'.join(FOLDERS)})/[\w./*@-]*\w(?![\w(])", text)
     ]
     missing = [
         f"{page.name}:{number}: {word}"
@@ -66,6 +66,18 @@ def _to_be_written(path: str) -> bool:
     """Whether it stands for files of the reader's: NAME in it, or a mode that the page has them write."""
     stem = Path(path).stem.removeprefix("test_")
     return "NAME" in path or stem.upper() == stem or stem in TO_BE_WRITTEN or Path(path).parts[1] in TO_BE_WRITTEN
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=ids)
+def test_a_list_or_table_has_an_empty_line_before_it_as_the_site_wants(page: Path) -> None:
+    before, wrong = (0, ""), []
+    for number, line in prose(page):
+        begins = re.match(r"([-*] |\d+\. |\|)", line)
+        goes_on = re.match(r"([-*] |\d+\. | |\|)", before[1])
+        if begins and before[0] == number - 1 and not goes_on:
+            wrong.append(f"{page.name}:{number}")
+        before = (number, line)
+    assert wrong == []
 
 
 def test_every_page_can_be_found_from_the_first() -> None:

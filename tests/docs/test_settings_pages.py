@@ -1,6 +1,7 @@
 """Settings: each that there is stands on its page once, with its true default; each that a page names is there."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from app import metrics
 from app.office_file import _File
 from app.settings import ENVIRONMENT, FIELD, ROOT, Settings
+from app.spoken_calls import ELEVENLABS
 from tests.docs.pages import ALL_PAGES, PAGES, blocks, prose, quoted, rows
 from tests.house.samples import OFFICE
 
@@ -18,7 +20,8 @@ PLACES = ("TWILIO_EDGE", "TWILIO_REGION")
 """Read together, as one address."""
 OF_OTHERS = frozenset({
     "AWS_REGION", "AZURE_REALTIME_KEY", "CHROMIUM_PATH", "CRM_WEBHOOK_SECRET", "FLY_APP_NAME", "FLY_MACHINE_ID", "FLY_REGION",
-    "NAME_0001", "NAME_0002", "PG_BIN", "TCP_NODELAY",
+    "NAME_0001", "NAME_0002", "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_RESOURCE_ATTRIBUTES", "PG_BIN", "TCP_NODELAY",
 })  # fmt: skip
 """Variables that pages give names of their own, and those of other programs."""
 CONSTANT = re.compile(r"(?m)^([A-Z][A-Z0-9_]+)(?:: [^=]+)? = ")
@@ -39,6 +42,8 @@ def documented() -> dict[str, str]:
 def written(name: str) -> str:
     """A default of the code's as a page would write it; empty for one that is worked out, or made up, at the start."""
     value: Any = getattr(Settings(office=OFFICE), FIELD.get(name, name.lower()), "")
+    if name == "ELEVENLABS_URL":
+        return ELEVENLABS
     if name == "PRIME_MODEL":
         return "on" if value else "off"
     if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -90,11 +95,14 @@ def test_every_variable_that_a_page_names_is_a_setting(page: Path) -> None:
         for _, text in quoted(page)
         for word in re.findall(r"(?<![\w$.:/'-])[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9](?![\w(])", text)
     }
-    named |= {name for block in blocks([page]) for name in re.findall(r"(?m)(?:^|\s)([A-Z][A-Z0-9_]+_[A-Z0-9]+)=", block.text)}
+    named |= {
+        name for block in blocks([page]) for name in re.findall(r"(?m)(?:^|\s)([A-Z][A-Z0-9_]+_[A-Z0-9]+)=", block.text)
+    }
     unknown = {name for name in named if name not in ENVIRONMENT and name not in PLACES} - OF_OTHERS
     assert unknown - constants() == set()
 
 
+@cache
 def constants() -> set[str]:
     """Names of the house's own figures, which pages may speak of."""
     return {
@@ -115,7 +123,9 @@ def below(info: Any, path: str = "") -> set[str]:
     """Every key that a type of offhook.toml's reader takes, dotted; `*` for a name that is free, `[]` for a list of tables."""
     match info:
         case msgspec.inspect.StructType():
-            return {key for field in info.fields for key in below(field.type, f"{path}.{field.encode_name}".lstrip("."))}
+            return {
+                key for field in info.fields for key in below(field.type, f"{path}.{field.encode_name}".lstrip("."))
+            }
         case msgspec.inspect.ListType(item_type=msgspec.inspect.StructType()):
             return below(info.item_type, f"{path}[]")
         case msgspec.inspect.DictType():
@@ -129,7 +139,7 @@ KEYS = below(msgspec.inspect.type_info(_File))
 
 
 def said_keys() -> set[str]:
-    """The keys of the page's tables as patterns: `business.desks.NAME.hours` is `business.desks.*.hours`; `.both` goes with what is before it."""
+    """The keys of the page's tables as patterns: NAME in `business.desks.NAME.hours` is a `*`; `.both` goes with the key before it."""
     found: set[str] = set()
     for cells in rows(PAGE, "key"):
         stem = ""

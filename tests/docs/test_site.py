@@ -14,7 +14,7 @@ from app.settings import ROOT
 
 PLAN: dict[str, Any] = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
 
-STAND_IN = '''#!{python}
+STAND_IN = """#!{python}
 import pathlib, sys
 folder = pathlib.Path(sys.argv[sys.argv.index("--config-file") + 1]).parent
 assert "--strict" in sys.argv and (folder / "docs" / "README.md").is_file()
@@ -23,7 +23,7 @@ if {complaint!r}:
 site = folder / "build" / "site"
 site.mkdir(parents=True)
 (site / "index.html").write_text("built")
-'''
+"""
 COMPLAINT = "\x1b[33mWarning:\x1b[0m anchor does not exist\n    ╭─[ settings.md:34:204 ]\n"
 
 
@@ -78,11 +78,16 @@ def test_every_page_has_one_place_in_the_contents() -> None:
 
 def test_the_site_asks_no_other_host_for_anything() -> None:
     assert PLAN["theme"]["font"] is False
-    assert not {"repo_url", "extra", "extra_javascript"} & set(PLAN), "badges and analytics ask another host"
+    assert not {"repo_url", "extra", "extra_javascript", "plugins"} & set(PLAN), (
+        "badges, analytics, and the plugin for offline use do"
+    )
     assert all(not name.startswith("http") for name in PLAN.get("extra_css", []))
 
 
 def test_the_generator_s_lock_has_hashes_and_no_address() -> None:
     lock = (ROOT / "requirements-docs.lock").read_text(encoding="utf-8")
-    assert "zensical==" in lock and "://" not in lock
-    assert all("--hash=sha256:" in block for block in lock.split("\n")[1:] if block.strip() and block.startswith("    "))
+    assert "zensical==" in lock
+    assert "://" not in lock
+    assert all(
+        "--hash=sha256:" in block for block in lock.split("\n")[1:] if block.strip() and block.startswith("    ")
+    )

@@ -1,6 +1,7 @@
 """This machine as the doctor sees it: Python, the lock, the data folder, the port."""
 
 import hashlib
+import importlib.metadata
 import os
 import shutil
 import socket
@@ -36,7 +37,7 @@ def test_a_python_that_is_too_old_is_a_fault_and_one_that_is_not_the_checkout_s_
 def checkout(tmp_path: Path) -> Path:
     """One with a lock of a single package, which is installed so, and a stamp of just that."""
     lock = tmp_path / "requirements.lock"
-    version = machine.importlib.metadata.version("msgspec")
+    version = importlib.metadata.version("msgspec")
     lock.write_text(
         f"msgspec==0.0.1 ; python_version < '3'\nmsgspec=={version} \\\n    --hash=sha256:00\nnosuch-package==1\n"
     )

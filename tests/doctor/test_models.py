@@ -173,7 +173,7 @@ async def test_status_pages_are_read_and_what_calls_depend_on_is_named_first() -
     broken = page("major", ("Fax", "major_outage"), ("Programmable Voice", "partial_outage"), ("SMS", "operational"))
     async with host({"/twilio": page("none"), "/openai": broken, "/odd": (200, "<html>")}) as it:
         pages = {"twilio": f"{it.url}/openai", "openai": f"{it.url}/twilio"}
-        mine = {"twilio_account_sid": ACCOUNT, "twilio_auth_tokens": (TOKEN,)}
+        mine: dict[str, Any] = {"twilio_account_sid": ACCOUNT, "twilio_auth_tokens": (TOKEN,)}
         async with patient(status_pages=pages, **mine) as who:
             twilio, openai = await row(who, providers.twilio_status), await row(who, providers.openai_status)
         for url in (f"{it.url}/odd", f"{it.url}/none", free_url()):

@@ -8,6 +8,7 @@ from app.core import events as ev
 from app.core.record import ToolCall
 from app.live_call import LiveCall
 from app.mode import Digits, Flow, Go, Mode, State, tool
+from app.office import Office
 from app.toolbox import Toolbox
 from app.web.menu import KeypadMenu
 from tests.house.samples import OFFICE

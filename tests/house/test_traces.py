@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -189,8 +189,8 @@ class Kept:
         self.told: list[tuple[str, list[Node]]] = []
         self.news = asyncio.Event()
 
-    def tell(self, call_sid: str, nodes: Sequence[Node]) -> None:
-        self.told.append((call_sid, list(nodes)))
+    def tell(self, call_sid: str, tree: Callable[[], Sequence[Node]]) -> None:
+        self.told.append((call_sid, list(tree())))
         self.news.set()
 
     async def close(self, seconds: float = 0.0) -> None:
@@ -230,6 +230,29 @@ async def test_calls_that_are_left_at_the_end_are_told_as_they_stand() -> None:
     assert [(node.name, ms(node.start), ms(node.end)) for node in nodes] == [("stream", 1_000, 5_000)]
 
 
+def test_a_call_whose_end_nobody_told_is_told_a_day_later() -> None:
+    kept = Kept()
+    traces = Traces(kept, lambda mode: TOOLS, now=lambda: at(0).timestamp())
+    for row in CALL[:4]:
+        traces.follow(row)
+    for days, told in ((1, 0), (2, 1)):
+        later = msgspec.structs.replace(started(), call_sid=f"CA{days}", started_at=NOON + timedelta(days=days))
+        traces.follow(later)
+        assert len(kept.told) == told
+    assert list(traces.calls) == ["CA1", "CA2"]
+
+
+async def test_a_fault_of_ours_takes_one_call_s_trace_and_no_more() -> None:
+    async with collector() as it:
+        ours = Collector(it.url)
+        with capture_logs() as logs:
+            ours.tell(SID, lambda: [1 / 0])  # type: ignore[list-item]
+            ours.tell(SID, lambda: tree(CALL))
+            await ours.close()
+        assert [line["log_level"] for line in logs] == ["error"]
+        assert len(it.named("call")) == 1
+
+
 def test_ids_follow_from_the_call_so_that_a_backend_is_asked_by_its_sid() -> None:
     assert trace_ids.trace_id(SID) == SID[2:]
     assert trace_ids.trace_id("CA" + "0" * 32) != "0" * 32, "not a valid one"
@@ -245,7 +268,7 @@ async def test_the_spans_arrive_as_a_tree_with_their_headers_and_the_service_s_n
     async with collector() as it:
         ours = Collector(it.url, headers="authorization=Bearer%20abc,x-team=phones", service="front-desk", version="9")
         nodes = tree(CALL)
-        ours.tell(SID, nodes)
+        ours.tell(SID, lambda: nodes)
         await ours.close()
         assert len(it.spans) == len(nodes)
         assert metrics.trace_spans_total.labels("sent")._value.get() == sent + len(nodes)
@@ -278,7 +301,7 @@ async def test_a_collector_that_is_no_good_costs_a_line_and_keeps_nobody_waiting
         with capture_logs() as logs:
             ours = Collector(it.url if manner != "gone" else "http://127.0.0.1:9", every_seconds=0.01)
             for _ in range(40):
-                ours.tell(SID, nodes)
+                ours.tell(SID, lambda: nodes)
             async with asyncio.timeout(10):
                 await ours.close(0.5)
         told = [line["event"] for line in logs]
@@ -295,7 +318,8 @@ async def test_more_than_may_wait_is_given_up_by_whole_calls(monkeypatch: pytest
         ours = Collector(it.url, every_seconds=60)
         nodes = tree(CALL)
         for _ in range(5):
-            ours.tell(SID, nodes)
+            ours.tell(SID, lambda: nodes)
+        await asyncio.to_thread(ours._calls.join)
         assert metrics.trace_spans_total.labels("dropped")._value.get() == dropped + 2 * len(nodes)
         with capture_logs():
             await ours.close(0.1)

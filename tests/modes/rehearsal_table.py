@@ -10,8 +10,8 @@ from app.adapters.texted import Texted
 from app.core import effects as do
 from app.core import events as ev
 from app.core.record import CallInfo, Milestone, ToolCall, Who
+from app.equipment import no_session
 from app.mode import CallContext, Mode, Office
-from app.switchboard import no_session
 from app.texting import Texting
 from app.toolbox import Toolbox
 from tests.core.story import Story, started

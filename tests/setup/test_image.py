@@ -107,7 +107,13 @@ def running(folder: Path, image: dict[str, list[str]], **own: str) -> Iterator[t
         environment[name] = str(data) if value == "/data" else value
     environment |= own
     command = exec_form(image["CMD"][0])
-    alone = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--pid", "--fork"]
+    alone = [
+        "unshare",
+        *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]),
+        "--pid",
+        "--fork",
+        "--kill-child",
+    ]
     able = (
         shutil.which("unshare") and subprocess.run([*alone, "true"], capture_output=True, check=False).returncode == 0
     )
@@ -120,7 +126,7 @@ def running(folder: Path, image: dict[str, list[str]], **own: str) -> Iterator[t
         assert process.wait(20) == 0, (folder / "log").read_text()
     finally:
         if process.poll() is None:
-            os.kill(_child(process.pid) if able else process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
 
 

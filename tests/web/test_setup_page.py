@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from app.adapters.data_folder import Running
+from app.doctor import clock, machine, rehearsed
+from app.doctor.rows import fine
 from app.web.console.setup_page import SetupPage
 from tests.web.console_stage import Stage, csrf
 
@@ -55,19 +57,18 @@ async def test_nothing_is_checked_until_somebody_asks_and_then_every_check_has_i
 
 async def test_rows_are_shown_as_they_come_and_a_second_press_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     it, gate, reached, made = SetupStage(), asyncio.Event(), asyncio.Event(), []
-    from app.doctor import examination, machine
 
-    def python(**options: Any) -> Any:
+    def quick(**options: Any) -> Any:
         made.append(1)
-        return machine.fine("a quick one")
+        return fine("a quick one")
 
-    async def clock(patient: Any) -> Any:
+    async def slow(patient: Any) -> Any:
         reached.set()  # those before it have begun, and the first of them needs no time
         await gate.wait()
-        return machine.fine("a slow one")
+        return fine("a slow one")
 
-    monkeypatch.setattr(examination.machine, "python", python)
-    monkeypatch.setattr(examination.clock, "clock", clock)
+    monkeypatch.setattr(machine, "python", quick)
+    monkeypatch.setattr(clock, "clock", slow)
     async with it.browser() as browser:
         await press(it, browser)
         async with asyncio.timeout(20):
@@ -87,13 +88,12 @@ async def test_rows_are_shown_as_they_come_and_a_second_press_begins_nothing(mon
 
 async def test_a_call_is_made_only_if_the_form_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     it, asked = SetupStage(), []
-    from app.doctor import examination, machine
 
     async def call(patient: Any) -> Any:
         asked.append(patient.calls)
-        return machine.fine("called")
+        return fine("called")
 
-    monkeypatch.setattr(examination.rehearsed, "call", call)
+    monkeypatch.setattr(rehearsed, "call", call)
     async with it.browser() as browser:
         await press(it, browser)
         await it.done()

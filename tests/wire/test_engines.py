@@ -183,6 +183,7 @@ ROWS: dict[str, Callable[[Engine], Any]] = {
     "turn detection by meaning": lambda e: e.semantic_vad,
     "answers out of band": lambda e: e.out_of_band,
     "tools and input for one response": lambda e: e.response_tools,
+    "answers in text alone": lambda e: e.text_answers,
     "noise reduction": lambda e: e.noise_reduction,
     "reasoning": lambda e: e.reasoning,
     "transcription": lambda e: list(e.transcribers) or "as set",
