@@ -7,8 +7,6 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 OURS = ("app", "modes")
 LONGEST = 400
@@ -161,6 +159,12 @@ def floor(module: str) -> int | None:
     return None
 
 
+def below(name: str, module: str) -> bool:
+    """Whether a module may import another: from its own floor or one further down."""
+    there, here = floor(name), floor(module)
+    return there is not None and here is not None and there <= here
+
+
 def within(module: str, packages: tuple[str, ...]) -> bool:
     return any(module == package or module.startswith(package + ".") for package in packages)
 
@@ -178,12 +182,14 @@ def test_every_module_has_a_floor() -> None:
     assert [name for name in APP if floor(name) is None] == []
 
 
-@pytest.mark.parametrize("module", APP)
-def test_imports_go_strictly_down_or_stay_within_the_floor(module: str) -> None:
-    own = floor(module)
-    assert own is not None
-    upward = {name: floor(name) for name in ours(module) if (floor(name) if floor(name) is not None else 99) > own}  # type: ignore[operator]
-    assert upward == {}, f"{module} is on floor {own}"
+def test_imports_go_strictly_down_or_stay_within_the_floor() -> None:
+    upward = {
+        f"{module} on floor {floor(module)}": {
+            name: floor(name) for name in sorted(ours(module)) if not below(name, module)
+        }
+        for module in APP
+    }
+    assert {module: names for module, names in upward.items() if names} == {}
 
 
 def test_no_import_goes_in_a_circle() -> None:
@@ -194,40 +200,49 @@ def test_no_import_goes_in_a_circle() -> None:
         raise AssertionError(" -> ".join(circle.args[1])) from None
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if within(name, WITHOUT_IO)])
-def test_mind_and_forms_have_no_loop_no_socket_and_no_clock(module: str) -> None:
-    assert {name for name in imports(module) if name.split(".")[0] in IO} == set()
+def test_mind_and_forms_have_no_loop_no_socket_and_no_clock() -> None:
+    minds = [name for name in modules() if within(name, WITHOUT_IO)]
+    reach = {module: sorted(name for name in imports(module) if name.split(".")[0] in IO) for module in minds}
+    assert {module: names for module, names in reach.items() if names} == {}
     clocks = [
-        ast.unparse(node)
+        (module, ast.unparse(node))
+        for module in minds
         for node in ast.walk(tree(module))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS
     ]
     assert clocks == []
-    waits = [node for node in ast.walk(tree(module)) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
+    waits = [
+        (module, node.lineno)
+        for module in minds
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await)
+    ]
     assert waits == []
 
 
-@pytest.mark.parametrize("module", APP)
-def test_the_registry_alone_loads_the_modes(module: str) -> None:
-    assert {name for name in ours(module) if within(name, ("modes",))} == set()
-    loads = [
-        ast.unparse(node)
+def test_the_registry_alone_loads_the_modes() -> None:
+    assert [module for module in APP if any(within(name, ("modes",)) for name in ours(module))] == []
+    loads = {
+        module
+        for module in APP
         for node in ast.walk(tree(module))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__", "exec", "eval")
-    ]
-    assert loads == [] or module == "app.registry"
+    }
+    assert loads <= {"app.registry"}
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if name.startswith("modes.")])
-def test_a_guest_knows_the_contract_page_its_own_folder_and_libraries(module: str) -> None:
-    home = ".".join(module.split(".")[:2])
-    assert {name for name in ours(module) if name != "app.mode" and not within(name, (home,))} == set()
+def test_a_guest_knows_the_contract_page_its_own_folder_and_libraries() -> None:
+    strays = {
+        module: sorted(name for name in ours(module) if name != "app.mode" and not within(name, (home,)))
+        for module in modules()
+        if module.startswith("modes.") and (home := ".".join(module.split(".")[:2]))
+    }
+    assert {module: names for module, names in strays.items() if names} == {}
 
 
-@pytest.mark.parametrize("module", modules())
-def test_no_import_cheats_upward_for_types_alone(module: str) -> None:
-    assert "TYPE_CHECKING" not in modules()[module].read_text(encoding="utf-8")
+def test_no_import_cheats_upward_for_types_alone() -> None:
+    assert [name for name, path in modules().items() if "TYPE_CHECKING" in path.read_text(encoding="utf-8")] == []
 
 
 def test_the_words_import_nothing_but_libraries_and_words() -> None:
@@ -248,14 +263,16 @@ OUR_FILES = sorted(
 )
 
 
-@pytest.mark.parametrize("path", OUR_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_is_short_enough_to_read(path: Path) -> None:
-    assert path.read_text(encoding="utf-8").count("\n") <= LONGEST
+def test_a_file_is_short_enough_to_read() -> None:
+    lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in OUR_FILES}
+    assert {path: count for path, count in lines.items() if count > LONGEST} == {}
 
 
-@pytest.mark.parametrize("module", modules())
-def test_a_file_says_first_what_it_is_for(module: str) -> None:
-    assert modules()[module].name == "__init__.py" or ast.get_docstring(tree(module))
+def test_a_file_says_first_what_it_is_for() -> None:
+    silent = [
+        name for name, path in modules().items() if not ast.get_docstring(tree(name)) and path.name != "__init__.py"
+    ]
+    assert silent == []
 
 
 def test_the_standard_library_is_not_shadowed() -> None:
