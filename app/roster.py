@@ -91,7 +91,7 @@ class Roster(ABC):
     def _begin(self, info: CallInfo, mode: Mode, *, milestone: str = "") -> LiveCall:
         call = LiveCall(self, info, mode)
         self.calls[info.call_sid] = call
-        knows_call(info.call_sid, mode=mode.name, version=self.version)
+        knows_call(info.call_sid, mode=mode.name, mode_version=mode.edition.stamp, version=self.version)
         if self.spending is not None:
             self.spending.begins(call)
         self.live += 1
@@ -184,7 +184,9 @@ class Roster(ABC):
         call.ticket = ""
         call.transfers.caller_left()
         call.record.cost_usd += self.warm.retire(call.info.call_sid)
-        if not call.streams and (call.info.direction == "outbound" or call.led_to_person):  # no machine writes down its end
+        if not call.streams and (
+            call.info.direction == "outbound" or call.led_to_person
+        ):  # no machine writes down its end
             self.journal.put(call.record.ended(datetime.now(UTC), call.how))
         metrics.calls_total.labels(call.mode.name, call.how, call.door).inc()
         metrics.cost_usd_total.labels(call.mode.name).inc(call.record.cost_usd)

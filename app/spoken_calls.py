@@ -27,6 +27,8 @@ class SpokenCalls:
         """modes: by name, as they are at the start."""
         self.wanted = sorted(name for name, mode in modes.items() if isinstance(mode.voice, ElevenLabs))
         """The modes that want one."""
+        self.answering = {settings.default_mode, *settings.numbers.values()}
+        """The modes that a number leads to."""
         self.health: TtsHealth | None = None
         if settings.elevenlabs_api_key or settings.elevenlabs_url:
             url = re.sub("^http", "ws", settings.elevenlabs_url or ELEVENLABS)
@@ -47,7 +49,8 @@ class SpokenCalls:
         if not engine.text_answers:
             why = f"the engine {engine.name} cannot answer in text alone"
         for name in self.wanted if why else ():
-            log.warning("NO VOICE OF ELEVENLABS: this mode speaks in the model's own", mode=name, why=why)
+            tell = log.warning if name in self.answering else log.info
+            tell("NO VOICE OF ELEVENLABS: this mode speaks in the model's own", mode=name, why=why)
 
     def voice_of(self, mode: Mode, call_sid: str, engine: Engine) -> ElevenLabs | None:
         """The voice that a new session of a call is spoken by; None: the model's own."""

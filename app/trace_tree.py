@@ -116,7 +116,9 @@ class CallNotes:
         Without the root for a call that is not over here: the process that ends it has that.
         """
         streams = list(self._streams(now))
-        inner = [*self._greeting(streams), *self._turns(), *self._tool_calls(tools), *self._reconnects(now)]
+        inner: list[Node] = []
+        if streams:  # without one the places on its time axis have no time
+            inner = [*self._greeting(streams), *self._turns(), *self._tool_calls(tools), *self._reconnects(now)]
         for node in inner:
             node.parent = next((s.what for s in reversed(streams) if s.start <= node.start <= s.end + 0.001), "call")
         nodes = [*self._nodes, *streams, *inner, *self._transferred(now)]
@@ -133,7 +135,8 @@ class CallNotes:
     def _attributes(self) -> dict[str, Value]:
         values: dict[str, Value | None] = {"offhook.call_sid": self.call_sid}
         if (row := self._started) is not None:
-            values |= {"offhook.mode": row.mode, "offhook.direction": row.direction, "offhook.version": row.version}
+            values |= {"offhook.mode": row.mode, "offhook.direction": row.direction}
+            values |= {"offhook.version": row.version, "offhook.mode_version": row.mode_version}
         values["offhook.outcome"] = "abandoned" if self._ended is None else self._ended.outcome
         if (end := self._ended) is not None:
             for name in FIGURES:

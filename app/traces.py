@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.journal import Journal
@@ -21,6 +22,8 @@ from app.mode import Mode
 from app.roster import Roster
 from app.settings import Settings
 from app.trace_tree import TRACED, CallNotes, Node
+
+log = structlog.get_logger()
 
 LINGER_SECONDS = 1.0
 """The request that ends a call is answered after its last row."""
@@ -118,7 +121,10 @@ class TracedJournal(Journal):
     def put(self, row: Row) -> None:
         """Take a row, as any journal does."""
         super().put(row)
-        self._traces.follow(row)
+        try:
+            self._traces.follow(row)
+        except Exception:  # the row is kept; a trace is nobody's call
+            log.exception("a fault of ours took a call's trace", call_sid=row.call_sid)
 
 
 def traces_of(settings: Settings, modes: Callable[[], Mapping[str, Mode]], version: str) -> Traces | None:

@@ -125,7 +125,7 @@ def constants() -> dict[str, Constant]:
     }  # fmt: skip
 
 
-LEFT = "`tools/books_per_call.py`: every script of `./offhook call --all`, 21 November 2026"
+LEFT = "`tools/books_per_call.py`: 20 calls of `./offhook call --all`, 21 November 2026"
 MEMORY = "bench: `./offhook bench --part memory,tls --subject fast`, 21 November 2026"
 
 

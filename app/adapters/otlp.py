@@ -53,9 +53,8 @@ class Collector:
         every_seconds: float = EVERY_SECONDS,
     ) -> None:
         """endpoint: as OTEL_EXPORTER_OTLP_ENDPOINT has it, without /v1/traces. headers: as OTEL_EXPORTER_OTLP_HEADERS has them."""
-        logging.getLogger("opentelemetry").setLevel(
-            logging.CRITICAL
-        )  # what it would say of each batch is told once, below
+        # What the library would say of each batch is told once, by _Told.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._exporter = _Told(
             OTLPSpanExporter(
                 endpoint=os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or f"{endpoint.rstrip('/')}/v1/traces",

@@ -207,9 +207,10 @@ class Refused:
 
 def _begin(root: Path) -> Life:
     """A life of our own. Raises OSError."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
         folder = root / f"{os.getpid()}-{secrets.token_hex(8)}"
-        folder.mkdir(mode=0o700, parents=True)
+        folder.mkdir(mode=0o700)
         lock = _lock(folder, os.O_RDWR | os.O_CREAT)
         if lock is not None:  # else somebody took it for a dead one's, before it was locked
             return Life(folder, lock, {kind: Spool(folder, kind) for kind in (BOOKS, DEBUG)})

@@ -15,7 +15,7 @@ def main() -> int:
     """Play it, print the row as JSON."""
     quietly()
     row = asyncio.run(play(BY_NAME[sys.argv[1]], sys.argv[2] if len(sys.argv) > 2 else ""))
-    print(msgspec.json.encode(row).decode(), flush=True)
+    sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
     return 0 if row.ok else 1
 
 

@@ -37,8 +37,9 @@ class Postgres:
         self._folder.mkdir(exist_ok=True)
         with (self._folder / "keeper.log").open("wb") as log:
             self._keeper = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "app.chaos.postgres", str(self._folder), cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
+                sys.executable, "-m", "app.chaos.postgres", str(self._folder), cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
             )  # fmt: skip
         await self.again()
 
@@ -104,7 +105,7 @@ class Postgres:
 
     @contextlib.asynccontextmanager
     async def full(self) -> AsyncIterator[None]:
-        """Every write is answered as by a server whose disk is full (SQLSTATE 53100); by triggers, as nobody's disk is filled up."""
+        """Every write is answered as by a server whose disk is full (SQLSTATE 53100); by triggers: nobody's disk is filled up."""
         tables = [table.name for table in metadata.sorted_tables]
         admin = await self._connect()
         await admin.execute(FULL)
@@ -172,7 +173,8 @@ def keep(folder: Path) -> None:
         for order in sys.stdin:
             if order.strip() == "restart":
                 server.stop()
-            print(server.start(), flush=True)
+            sys.stdout.write(server.start() + "\n")
+            sys.stdout.flush()
     finally:
         server.stop()
 

@@ -28,7 +28,7 @@ def main() -> int:
     try:
         return serve(root=Path(os.environ[BUSINESS]))
     except SetupError as wrong:
-        print(f"offhook serve: {wrong}", file=sys.stderr)
+        sys.stderr.write(f"offhook serve: {wrong}\n")
         return 1
 
 

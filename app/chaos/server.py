@@ -1,4 +1,4 @@
-"""A server of ours as a process that can be frozen, killed and filled up: `./offhook serve` with a business and a clock of its own."""
+"""A server of ours as a process that can be frozen, killed and filled up: `serve` with a business and a clock of its own."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from app.settings import ROOT
 
 START_SECONDS = 45.0
 END_SECONDS = 15.0
-METRICS_TOKEN = "chaos"
+METRICS_TOKEN = "chaos"  # noqa: S105  of a server that lives for a minute, on loopback
 BUSINESS = "OFFHOOK_CHAOS_BUSINESS"
 """The variable that tells app.chaos.served where the business is."""
 
@@ -64,7 +64,7 @@ class Server:
         }
         parent = os.getpid()
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603, ASYNC220  our own interpreter and module
+            self._process = subprocess.Popen(  # noqa: ASYNC220  our own interpreter and module
                 [sys.executable, "-m", "app.chaos.served"],
                 env=variables,
                 cwd=ROOT,

@@ -1,16 +1,17 @@
 """The soak: very many short calls, one server; memory, tasks, descriptors and rows stay what they were, and are exact.
 
-Each call rings, is greeted for half a second and is hung up by the caller. After each tenth of them, once all are over, the server is
-looked at. What a process keeps of calls that are over is little and bounded, so its memory may grow by `MOST_BYTES` a call at most.
+Each call rings, is greeted for half a second and is hung up by the caller. After each tenth of them, once all are over, the server
+is looked at. What a process keeps of calls that are over is little and bounded: its memory may grow by `MOST_BYTES` a call at most.
 """
 
 import asyncio
 import contextlib
+import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -72,16 +73,10 @@ class Impatient:
             self.enough.set()
 
 
-def run(calls: int, *, jobs: int | None, as_json: bool) -> int:
-    """So many calls; 0 if everything stayed flat and exact. jobs: how many at a time. Raises SetupError."""
+def run(calls: int, at_a_time: int, done: Callable[[Look], object]) -> list[Look]:
+    """So many calls; what the server looked like on the way, each of which `done` is told at once. Raises SetupError."""
     quietly()
-    looks = asyncio.run(_soak(calls, jobs or AT_A_TIME, as_json=as_json))
-    wrong = judge(looks)
-    if as_json:
-        print(msgspec.json.encode({"ok": not wrong, "why": wrong, "looks": looks}).decode())
-    else:
-        print("\n".join(wrong) or "flat and exact")
-    return 1 if wrong else 0
+    return asyncio.run(_soak(calls, at_a_time, done))
 
 
 def judge(looks: list[Look]) -> list[str]:
@@ -104,7 +99,7 @@ def judge(looks: list[Look]) -> list[str]:
     return wrong
 
 
-async def _soak(calls: int, at_a_time: int, *, as_json: bool) -> list[Look]:
+async def _soak(calls: int, at_a_time: int, done_so_far: Callable[[Look], object]) -> list[Look]:
     looks: list[Look] = []
     async with contextlib.AsyncExitStack() as stack:
         server, carrier, books = await _parts(stack)
@@ -131,16 +126,11 @@ async def _soak(calls: int, at_a_time: int, *, as_json: bool) -> list[Look]:
                 seconds=round(time.monotonic() - began, 1),
                 rss_kb=_rss_kb(server.pid),
                 tasks=int(figures["offhook_tasks"]),
-                files=sum(1 for _ in Path(f"/proc/{server.pid}/fd").iterdir()),
+                files=_files(server.pid),
                 rows=await rows(),
             )
             looks.append(look)
-            if not as_json:
-                print(
-                    f"{look.calls:>7} calls  {look.seconds:7.1f} s  {look.rss_kb / 1024:7.1f} MB  {look.tasks:>4} tasks  "
-                    f"{look.files:>4} descriptors  rows {' '.join(f'{name} {count}' for name, count in look.rows.items())}",
-                    flush=True,
-                )
+            done_so_far(look)
     return looks
 
 
@@ -166,7 +156,7 @@ async def _calls(carrier: Carrier, count: int, at_a_time: int, done: int) -> Non
 
 async def _parts(stack: contextlib.AsyncExitStack) -> tuple[Server, Carrier, str]:
     """A server, its carrier and its books; the model is a process of its own."""
-    if not Path("/proc/self/fd").exists():
+    if not _files(os.getpid()):
         raise SetupError("expected a system with /proc (Linux), to count descriptors and memory by")
     folder = Path(tempfile.mkdtemp(prefix="offhook-chaos-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -216,3 +206,9 @@ async def _model() -> AsyncIterator[str]:
 def _rss_kb(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(text.split()[1]) for text in lines if text.startswith("VmRSS:"))
+
+
+def _files(pid: int) -> int:
+    """Open descriptors; 0 where the system does not tell."""
+    folder = Path(f"/proc/{pid}/fd")
+    return sum(1 for _ in folder.iterdir()) if folder.exists() else 0

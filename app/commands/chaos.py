@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespa
 
 def chaos(chosen: argparse.Namespace) -> int:
     """Run it. 0 only if every fault was borne as it should be. Raises SetupError for what cannot be asked for."""
-    from app.chaos import matrix, running, soak
+    from app.chaos import matrix, running
     from app.chaos.playing import Row
 
     if chosen.jobs is not None and chosen.jobs < 1:
@@ -37,7 +37,7 @@ def chaos(chosen: argparse.Namespace) -> int:
             raise SetupError(f"--calls: expected 1 or more, got {chosen.calls}")
         if chosen.only or chosen.quick or chosen.list:
             raise SetupError("--calls is a soak: expected no --only, --quick or --list with it")
-        return soak.run(chosen.calls, jobs=chosen.jobs, as_json=chosen.json)
+        return _soak(chosen)
     names = [name.strip() for name in chosen.only.split(",") if name.strip()]
     faults = matrix.chosen(names, quick=chosen.quick)
     if not faults:
@@ -51,10 +51,10 @@ def chaos(chosen: argparse.Namespace) -> int:
     def done(row: Row) -> None:
         if not chosen.json:
             silence = "-" if row.silence_ms is None else f"{row.silence_ms}"
-            print(
-                f"{'ok  ' if row.ok else 'FAIL'}  {row.fault:{width}}  {silence:>6} ms of silence  {row.seconds:5.1f} s  {row.why}".rstrip(),
-                flush=True,
+            verdict = (
+                f"{'ok  ' if row.ok else 'FAIL'}  {row.fault:{width}}  {silence:>6} ms of silence  {row.seconds:5.1f} s"
             )
+            print(f"{verdict}  {row.why}".rstrip(), flush=True)
 
     began = time.monotonic()
     try:
@@ -68,3 +68,25 @@ def chaos(chosen: argparse.Namespace) -> int:
         print(f"\n{len(rows) - len(bad)} of {len(rows)} ok, in {time.monotonic() - began:.0f} s", end="")
         print(f"; not: {', '.join(bad)}" if bad else "")
     return 1 if bad else 0
+
+
+def _soak(chosen: argparse.Namespace) -> int:
+    """Many short calls; 0 if all stayed flat and exact."""
+    from app.chaos import soak
+
+    def done(look: soak.Look) -> None:
+        if not chosen.json:
+            rows = " ".join(f"{name} {count}" for name, count in look.rows.items())
+            print(
+                f"{look.calls:>7} calls  {look.seconds:7.1f} s  {look.rss_kb / 1024:6.1f} MB  {look.tasks:>3} tasks  "
+                f"{look.files:>3} descriptors  {rows}",
+                flush=True,
+            )
+
+    looks = soak.run(chosen.calls, chosen.jobs or soak.AT_A_TIME, done)
+    wrong = soak.judge(looks)
+    if chosen.json:
+        print(msgspec.json.encode({"ok": not wrong, "why": wrong, "looks": looks}).decode())
+    else:
+        print("\n".join(wrong) or "flat and exact")
+    return 1 if wrong else 0

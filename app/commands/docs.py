@@ -17,6 +17,7 @@ from app.settings import ROOT
 PLAN = ROOT / "zensical.toml"
 SITE = ROOT / "build" / "site"
 BUILD_SECONDS = 120.0
+ITEM = re.compile(r"(?:[-*+]|\d\.) (?=\S)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COMPLAINT = re.compile(r"^Warning: (.+)\n\s*\S+\[ (\S+) \]", re.MULTILINE)
 """Two lines of the generator's: what is the matter, and `page.md:line:column`."""
@@ -44,6 +45,8 @@ def build(out: Path | None = None, *, generator: Callable[[], Path] | None = Non
 def _make(python: Path, folder: Path) -> Path:
     """The site, made beside a copy of the pages: the generator keeps its cache and its output next to its plan."""
     shutil.copytree(ROOT / "docs", folder / "docs")
+    for page in (folder / "docs").rglob("*.md"):
+        page.write_text(with_wide_lists(page.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copy(PLAN, folder)
     command = [str(python), "-I", "-m", "zensical", "build", "--strict", "--config-file", str(folder / PLAN.name)]
     try:
@@ -61,6 +64,27 @@ def _make(python: Path, folder: Path) -> Path:
     if done.returncode != 0:
         raise SetupError("the site was not built:\n" + _complaints(done.stdout + done.stderr))
     return folder / "build" / "site"
+
+
+def with_wide_lists(text: str) -> str:
+    """A page with what belongs to an item of a list four spaces in.
+
+    The pages keep to CommonMark, where it begins under the item's first letter; Python-Markdown, which the generator reads them by,
+    takes that for a new paragraph.
+    """
+    lines: list[str] = []
+    width, gap = 0, False
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if width and line.strip() and indent < width and (gap or line.startswith(("#", "|", "```"))):
+            width = 0
+        if indent == 0 and (item := ITEM.match(line)):
+            width = len(item[0])
+            lines.append(line)
+        else:
+            lines.append(" " * (4 - width) + line if width and indent >= width else line)
+        gap = not line.strip()
+    return "\n".join(lines) + "\n"
 
 
 def _complaints(said: str) -> str:

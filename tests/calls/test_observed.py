@@ -170,7 +170,8 @@ async def test_every_line_is_json_and_those_of_the_call_have_its_keys(observed: 
     own = [line for line in observed.lines if line.get("call_sid") == observed.call_sid]
     events = [line["event"] for line in own]
     assert {"another session with the model", "model lost", "stream over"} <= set(events)
-    assert {(line["mode"], bool(line["version"])) for line in own} == {("receptionist", True)}
+    told = {(line["mode"], bool(line["mode_version"]), bool(line["version"])) for line in own}
+    assert told == {("receptionist", True, True)}
     streams = {line["stream_sid"] for line in own if "stream_sid" in line}
     assert streams
     assert all(sid.startswith("MZ") for sid in streams)

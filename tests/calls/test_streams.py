@@ -7,7 +7,7 @@ from tests.calls.conversations import TALK
 from tests.calls.foreign import sign
 from tests.calls.line import Line
 from tests.calls.phone import SOCKETS, phone, refused
-from tests.calls.product import Product, new_call_sid, new_number, product, stream_url, verbs
+from tests.calls.product import Product, eventually, new_call_sid, new_number, product, stream_url, verbs
 
 BARE = f"{SOCKETS}/voice/ws/receptionist"
 
@@ -72,6 +72,20 @@ async def test_a_caller_whose_starts_never_fit_reaches_a_person(house: Product) 
     assert len(call.streams) == 4
     assert line.verbs[-3:] == ["Say", "Dial", "Hangup"]
     assert sum(line.heard_on) == 0
+
+
+async def test_a_caller_whose_upgrades_are_all_refused_reaches_a_person_and_is_on_record(house: Product) -> None:
+    """A proxy that passes webhooks and no WebSockets: the carrier asks what is next, with its ticket unspent, again and again."""
+    line = Line()
+    call = await house.dial(line, quirks=Quirks(upgrade_signature="wrong"))
+    await call.finished()
+    assert line.verbs == ["Connect", "Connect", "Connect", "Say", "Dial", "Hangup"]
+
+    async def closed() -> bool:
+        row = await house.store.call(call.call_sid)
+        return row is not None and (row.outcome, row.ended_at is None) == ("failed", False)
+
+    await eventually(closed, "the end of a call that never had a stream, in the books")
 
 
 async def test_a_bare_stream_is_answered_on_a_spare_link_and_only_once(house: Product) -> None:

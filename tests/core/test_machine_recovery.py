@@ -126,6 +126,16 @@ def test_a_greeting_that_was_never_heard_is_made_again() -> None:
     assert call.record.greeting_path == "cold"
 
 
+def test_a_greeting_that_is_made_again_is_followed_by_all_tools_as_the_first_one_was() -> None:
+    call = Story()
+    call.rings()
+    call.act(ev.ResponseStarted("r0"), ev.ResponseDone("r0", "failed"))
+    assert call.did(do.OfferTools), "to the session that fails"
+    call.act(LOST, ev.ModelReady(opening=True))
+    call.says("r1", ("a1", 500))
+    assert call.did(do.OfferTools), "and to the one that greets"
+
+
 # --- tools ------------------------------------------------------------------------------------------------------------
 
 

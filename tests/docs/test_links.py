@@ -73,7 +73,7 @@ def test_a_list_or_table_has_an_empty_line_before_it_as_the_site_wants(page: Pat
     before, wrong = (0, ""), []
     for number, line in prose(page):
         begins = re.match(r"([-*] |\d+\. |\|)", line)
-        goes_on = re.match(r"([-*] |\d+\. | |\|)", before[1])
+        goes_on = re.match(r"([-*] |\d+\. | |\||<!--)", before[1])
         if begins and before[0] == number - 1 and not goes_on:
             wrong.append(f"{page.name}:{number}")
         before = (number, line)

@@ -59,6 +59,12 @@ def test_a_folder_that_is_no_site_is_left_alone(tmp_path: Path, capsys: pytest.C
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
 
 
+def test_what_belongs_to_an_item_of_a_list_is_moved_to_where_the_generator_looks_for_it() -> None:
+    page = "1. First.\n\n       code\n\n   - inner\n     goes on\n2. Second,\n   goes on.\n\nAfter.\n\n    code\n\n- Dot.\n\n  More.\n"
+    wide = "1. First.\n\n        code\n\n    - inner\n      goes on\n2. Second,\n    goes on.\n\nAfter.\n\n    code\n\n- Dot.\n\n    More.\n"
+    assert docs.with_wide_lists(page) == wide
+
+
 def pages(entry: Any) -> list[str]:
     match entry:
         case str():

@@ -51,6 +51,7 @@ def test_a_key_or_an_address_is_enough_and_https_is_understood(tmp_path: Path) -
 def test_a_voice_that_cannot_be_had_is_said_loudly_and_the_model_speaks_itself(
     tmp_path: Path, environ: dict[str, str], engine: Any, why: str
 ) -> None:
+    (tmp_path / "offhook.toml").write_text('[calls]\ndefault_mode = "welcome"\n', encoding="utf-8")
     here = settings(tmp_path, REALTIME_ENGINE=engine, **environ)
     it, mode = calls(here), find(here).modes["welcome"]
     with capture_logs() as logs:
@@ -62,6 +63,13 @@ def test_a_voice_that_cannot_be_had_is_said_loudly_and_the_model_speaks_itself(
     sheet = look(mode, here)
     assert sheet.voice == ENGINES[engine].voice_for("marin")
     assert any(why in warning for warning in sheet.warnings)
+
+
+def test_of_a_mode_that_no_number_leads_to_it_is_said_quietly(tmp_path: Path) -> None:
+    it = calls(settings(tmp_path))
+    with capture_logs() as logs:
+        it.warn(ENGINES["openai"])
+    assert [(line["log_level"], line["mode"]) for line in logs] == [("info", "welcome")]
 
 
 def test_the_sheet_names_both_voices(tmp_path: Path) -> None:

@@ -182,6 +182,11 @@ def test_a_call_that_another_process_goes_on_with_has_no_root_here_and_a_flood_o
     assert root.attributes["offhook.dropped"] == 3_000
 
 
+def test_a_call_without_a_stream_has_no_places_in_time() -> None:
+    rows: list[Row] = [started(), tool(0, "free_slots", "ok", 100, 20), place(0, "spoken", "x", 1, 2), FINISHED]
+    assert [(node.name, ms(node.start)) for node in tree(rows)] == [("call", 0)]
+
+
 class Kept:
     """A teller that keeps what it is told."""
 
