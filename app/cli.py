@@ -75,7 +75,9 @@ def _call(parser: argparse.ArgumentParser) -> Runner:
     parser.add_argument("script", nargs="?", help="name of a shipped script, or a path of one")
     parser.add_argument("--mode", help="call this mode instead of the script's")
     parser.add_argument(
-        "--to", metavar="URL", help="call this server (its TWILIO_AUTH_TOKEN must be in the settings here)"
+        "--to",
+        metavar="URL",
+        help="call this server (another checkout's TWILIO_AUTH_TOKEN must be in the settings here)",
     )
     parser.add_argument("--all", action="store_true", help="run every shipped script")
     parser.add_argument(

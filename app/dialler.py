@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from urllib.parse import urlencode
 
+import msgspec
 import structlog
 
 from app import metrics
@@ -24,7 +25,8 @@ from app.errors import CallRefused
 from app.live_call import LiveCall
 from app.mode import Mode
 from app.outbound import Placed, Wish, check
-from app.outbound_rules import OutboundRules, Result, allowed_from, zones_of
+from app.outbound_rules import OutboundRules, Result, allowed_from, check_number, zones_of
+from app.spending import Cap
 from app.switchboard import Redirector, Switchboard
 
 log = structlog.get_logger()
@@ -35,6 +37,8 @@ SWEEP_SECONDS = 60.0
 SILENT = timedelta(minutes=5)
 """An attempt of which nothing was heard for so long is looked up."""
 LATER = timedelta(minutes=1)
+CAPPED = timedelta(minutes=10)
+"""How much later a call is tried whose callee has cost enough for today."""
 UNSURE = timedelta(hours=25)
 """An attempt that the carrier says nothing of is called lost after this: no call lasts longer than a day."""
 
@@ -98,6 +102,10 @@ class Dialler:
         self.now = now
         self._ringing: dict[str, Claimed] = {}
         """Attempts of this process that are not over, by their reference."""
+        self._sids: dict[str, str] = {}
+        """... and as which call they ring, as far as the carrier has said so."""
+        self._waits_for: Cap | None = None
+        """The cap that nothing is dialled for."""
         self._news = asyncio.Event()
         self._placing: set[asyncio.Task[None]] = set()
 
@@ -145,7 +153,7 @@ class Dialler:
     async def dial_due(self) -> int:
         """Have everything placed that is due now and fits the caps; how many calls. Each rings by itself."""
         placed = 0
-        while not (self.board.draining or self.board.closing) and self.board.live < self.board.max_calls:
+        while self._has_room():
             claimed = await self.book.claim(self.rules, self.now(), self._later)
             if claimed is None:
                 break
@@ -155,6 +163,24 @@ class Dialler:
             task.add_done_callback(self._placing.discard)
             placed += 1
         return placed
+
+    def _has_room(self) -> bool:
+        """Whether another call may be placed now: calls that are being placed take room, and no cap is reached but the callee's."""
+        if self.board.draining or self.board.closing or self.board.live + len(self._placing) >= self.board.max_calls:
+            return False
+        cap = self._cap(self.sender)
+        if cap is not None and cap != self._waits_for:
+            log.warning("calls out wait: a cap is reached", cap=cap)
+        self._waits_for = cap
+        return cap is None
+
+    def _cap(self, callee: str) -> Cap | None:
+        """The cap that a call to a number would be over. To our own it is what holds for all: the loop, the line, the day."""
+        spending = self.board.spending
+        if spending is None:
+            return None
+        info = CallInfo(call_sid="", account_sid="", caller=callee, dialled=self.sender, direction="outbound")
+        return "lag" if spending.lag.overloaded else spending.over(info)
 
     def _later(self, number: str, now: datetime) -> datetime:
         return allowed_from(now, zones_of(number, self.board.office.zone), self.rules.quiet) or now + timedelta(days=1)
@@ -167,6 +193,15 @@ class Dialler:
             if mode is None:
                 await self._ended(reference, seq, "failed", f"there is no mode {claimed.mode!r} any more", final=True)
                 return
+            try:  # the rules may have changed since it was asked for
+                check_number(claimed.to, self.rules.countries or frozenset({self.board.office.country}))
+            except CallRefused as refusal:
+                await self._ended(reference, seq, "failed", str(refusal), final=True)
+                return
+            if self._cap(claimed.to) is not None:
+                self._over(reference)
+                await self.book.undone(reference, seq, self.now() + CAPPED)
+                return
             dialled = await self.carrier.place(self._dialling(claimed))
             match dialled.answer:
                 case "taken":
@@ -174,7 +209,7 @@ class Dialler:
                 case "refused":
                     await self._ended(reference, seq, "failed", f"the carrier refused it: {dialled.code}", final=True)
                 case "later":
-                    self._ringing.pop(reference, None)
+                    self._over(reference)
                     await self.book.undone(reference, seq, self.now() + LATER)
                 case "unknown":
                     log.warning("nobody knows whether a call was placed", reference=reference)
@@ -197,7 +232,8 @@ class Dialler:
     async def _rings(self, claimed: Claimed, mode: Mode, call_sid: str) -> None:
         """It rings, and the session is prepared, unless it was answered, or over, before we were told that it rings."""
         log.info("a call rings", reference=claimed.reference, call_sid=call_sid, attempt=claimed.seq)
-        if claimed.reference in self._ringing:
+        if self._ringing.get(claimed.reference) is claimed:
+            self._sids[claimed.reference] = call_sid
             info = self.info(claimed, call_sid)
             self.board.outgoing(info, mode, rings_seconds=self.rules.ring_seconds)
         await self.book.dialled(claimed.reference, claimed.seq, call_sid)
@@ -221,12 +257,21 @@ class Dialler:
         known = self.board.calls.get(call_sid)
         if known is not None and not known.finished:
             return known
+        if call_sid in self.board.departed:  # a repeated request: whoever it was is gone
+            return None
         claimed = self._ringing.get(reference) or await self.book.claimed(reference, call_sid)
         mode = self.board.modes.get(claimed.mode) if claimed is not None else None
         if claimed is None or mode is None:
             log.warning("a call was answered that nobody asked for", reference=reference, call_sid=call_sid)
             return None
         return self.board.outgoing(self.info(claimed, call_sid), mode)
+
+    async def goes_on(self, reference: str, call_sid: str) -> None:
+        """The carrier has a call of ours, though it may not have said so when it was asked for one."""
+        if self._sids.get(reference) != call_sid:
+            await self.book.claimed(reference, call_sid)
+            if reference in self._ringing:
+                self._sids[reference] = call_sid
 
     async def detected(self, reference: str, call_sid: str, verdict: str) -> None:
         """The carrier's verdict on who picked up."""
@@ -243,8 +288,7 @@ class Dialler:
                 result = "message_left" if call.picked_up.who == "machine" else "fax"
             if not call.streams and result not in ("answered", "message_left", "fax"):
                 call.how = result
-            self.board.ended(call_sid)
-        self._ringing.pop(reference, None)
+        self.board.ended(call_sid)
         placed = await self.book.placed(reference)
         seq = await self.book.seq_of(reference, call_sid)
         if placed is None or seq is None:
@@ -256,8 +300,14 @@ class Dialler:
         await self.book.dialled(reference, seq, call_sid)
         await self._ended(reference, seq, result)
 
-    async def _ended(self, reference: str, seq: int, result: Result, detail: str = "", *, final: bool = False) -> None:
+    def _over(self, reference: str) -> None:
         self._ringing.pop(reference, None)
+        self._sids.pop(reference, None)
+
+    async def _ended(self, reference: str, seq: int, result: Result, detail: str = "", *, final: bool = False) -> None:
+        attempt = self._ringing.get(reference)
+        if attempt is not None and attempt.seq == seq:
+            self._over(reference)
         told = await self.book.ended(
             reference, seq, result, rules=self.rules, now=self.now(), detail=detail, final=final
         )
@@ -271,9 +321,10 @@ class Dialler:
     async def sweep(self) -> None:
         """Look up attempts of which nothing was heard: callbacks get lost, and so do processes."""
         for attempt in await self.book.left_open(self.now() - SILENT):
-            call = self.board.calls.get(attempt.call_sid)
+            call_sid = attempt.call_sid or self._sids.get(attempt.reference, "")
+            call = self.board.calls.get(call_sid)
             if call is None or call.finished:
-                await self._look_up(attempt)
+                await self._look_up(msgspec.structs.replace(attempt, call_sid=call_sid))
 
     async def _look_up(self, attempt: Open) -> None:
         assert self.carrier is not None

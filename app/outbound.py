@@ -5,7 +5,7 @@ callee's clock allows a call. In quiet hours a call is not refused: it is kept, 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -80,7 +80,7 @@ def check(wish: Wish, *, rules: OutboundRules, modes: Mapping[str, Mode], office
     fields = _fields(wish, modes)
     for name in ("not_before", "not_after"):
         moment = getattr(wish, name)
-        if moment is not None and moment.tzinfo is None:
+        if moment is not None and not _is_moment(moment):
             raise CallRefused(
                 "time_invalid", f"expected {name} with its zone, as 2026-12-01T09:00:00-06:00, got {moment.isoformat()}"
             )
@@ -123,6 +123,27 @@ def _fields(wish: Wish, modes: Mapping[str, Mode]) -> dict[str, Any]:
     except msgspec.ValidationError as wrong:
         raise CallRefused("fields_invalid", f"expected fields that fit the mode {wish.mode!r}, got: {wrong}") from wrong
     for name, value in fields.items():
-        if isinstance(value, str) and not value.isprintable():
+        if not all(text.isprintable() for text in _texts(value)):
             raise CallRefused("fields_invalid", f"expected one line of text in {name!r}, got {value!r}")
     return fields
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in what a mode asks for: all of it stands in the prompt."""
+    match value:
+        case str():
+            yield value
+        case dict():
+            for part in (*value.keys(), *value.values()):
+                yield from _texts(part)
+        case list():
+            for part in value:
+                yield from _texts(part)
+
+
+def _is_moment(moment: datetime) -> bool:
+    """Whether it is one for everybody: with its zone, and in the years that UTC has."""
+    try:
+        return moment.tzinfo is not None and bool(moment.astimezone(UTC))
+    except OverflowError:
+        return False

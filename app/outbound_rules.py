@@ -27,8 +27,8 @@ SPACING_MINUTES: dict[str, int] = {"busy": 15, "no_answer": 120, "failed": 60, "
 UNKNOWN_ZONE = "Etc/Unknown"
 TURNS = 200
 """Of looking for a moment at which no zone is quiet: each is a step of at least a minute, and most of hours."""
-MOST_ZONES = 8
-"""A number that may be in more zones than this is one of a whole country group: the business's zone stands for it."""
+MOST_ZONES = 20
+"""A number that may be in more zones than this is one of a group of countries: the business's zone stands for it. Russia has 16."""
 
 REFUSED_KINDS: dict[int, str] = {
     phonenumbers.PhoneNumberType.PAGER: "a pager",

@@ -39,15 +39,16 @@ class Outgoing(Roster):
         raise NotImplementedError
 
     def outgoing(self, info: CallInfo, mode: Mode, *, rings_seconds: float = 0.0) -> LiveCall | None:
-        """The carrier rings somebody for us: the session is prepared meanwhile; None if there is no room.
+        """The carrier rings somebody for us: the session is prepared meanwhile; None if this process ends.
 
+        Whoever is rung gets an agent, though the house be full or draining by now: it is before dialling that room is looked for.
         rings_seconds: how long it may ring from now on. A call that is known already (it was answered at once) stays as it is.
         """
         known = self.calls.get(info.call_sid)
         if known is not None and not known.finished:
             return known
-        if self.draining or self.full:
-            log.warning("no room for a call that rings", call_sid=info.call_sid, live=self.live)
+        if self.closing or info.call_sid in self.departed:
+            log.warning("nobody is there for a call that rings", call_sid=info.call_sid, over=not self.closing)
             return None
         call = self._begin(info, mode)
         call.rings_seconds = rings_seconds

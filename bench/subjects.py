@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from app import settings
-from app.commands.call import free_port
+from app.commands.own_server import free_port
 from app.errors import SetupError
 from bench import packages
 from bench.building import build

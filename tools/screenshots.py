@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from app.adapters.data_folder import Running, kept_secret
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from app.settings import ROOT
 from app.settings import load as load_settings
 from app.sim.carrier import ACCOUNT_SID

@@ -9,8 +9,7 @@ import secrets
 from datetime import datetime
 
 import structlog
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.database import DATABASE_ERRORS, reason_of
@@ -21,25 +20,30 @@ log = structlog.get_logger()
 CLAIM_SECONDS = 1.0
 """A carrier waits longer, but a caller hears nothing meanwhile; refused, it asks what is next, and gets a new ticket."""
 
+CLAIM = text(
+    "WITH mine AS (INSERT INTO used_tickets (ticket, used_by) VALUES (:ticket, :by) ON CONFLICT DO NOTHING "
+    "RETURNING used_by) SELECT used_by FROM mine "
+    "UNION ALL SELECT used_by FROM used_tickets WHERE ticket = :ticket LIMIT 1"
+)
+"""One statement, and no transaction around it: each way to Postgres and back is time in which the caller hears nothing. A row that
+another process is just writing is waited for, and then seen by neither half: no answer means that somebody else was first."""
+
 
 class Claims:
     """Used tickets, by their hashes: the books hold nothing that could open a stream."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._life = secrets.token_hex(4)  # a process that starts again has its name again, and is another one
 
     async def first(self, ticket: str, by: str, seconds: float = CLAIM_SECONDS) -> bool | None:
         """Whether this process, called `by`, is the first to use a ticket. None: the books do not say, within so many seconds."""
         name = hashlib.sha256(ticket.encode()).hexdigest()
         by = f"{by}.{self._life}"
-        claim = insert(used_tickets).values(ticket=name, used_by=by).on_conflict_do_nothing()
         try:
-            async with asyncio.timeout(seconds), self._engine.begin() as connection:
-                if (await connection.execute(claim)).rowcount == 1:
-                    return True
-                query = select(used_tickets.c.used_by).where(used_tickets.c.ticket == name)
-                return (await connection.execute(query)).scalar() == by
+            async with asyncio.timeout(seconds), self._at_once.connect() as connection:
+                return (await connection.execute(CLAIM, {"ticket": name, "by": by})).scalar() == by
         except DATABASE_ERRORS as error:
             log.warning("the books do not say whether a ticket was used", reason=reason_of(error))
             return None

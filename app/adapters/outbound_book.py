@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.adapters.outbound_tables import do_not_call, outbound_attempts, outbound_calls
 from app.adapters.tables import call_outcomes
 from app.errors import CallRefused
-from app.outbound import Checked, Placed, Told
+from app.outbound import Checked, Placed, Told, Wish
 from app.outbound_rules import AGAIN, OutboundRules, Result
 
 log = structlog.get_logger()
@@ -27,6 +27,7 @@ log = structlog.get_logger()
 CAPS_LOCK = 0x0FF_4008
 """Ours among Postgres's advisory locks: who claims a call or keeps one counts alone, so that no cap is passed by two at once."""
 DAY = timedelta(days=1)
+UNFINISHED = outbound_calls.c.status != "done"
 POSTPONED = timedelta(minutes=10)
 """How much later a call is looked at again that a cap holds back."""
 
@@ -72,7 +73,7 @@ class OutboundBook:
                         "this Idempotency-Key came with another call before; take a new key for a new call",
                     )
                 return await self._told(connection, known), False
-            await _refuse(connection, wish.to, rules, now)
+            await _refuse(connection, wish, rules, now)
             values = {
                 "reference": f"OB{secrets.token_hex(16)}", "asked_by": asked_by, "key": key, "asked_hash": wish.hash,
                 "to_number": wish.to, "mode": wish.mode, "fields": checked.fields, "status": "waiting",
@@ -101,9 +102,10 @@ class OutboundBook:
     async def _told(self, connection: AsyncConnection, row: Any) -> Placed:
         query = select(outbound_attempts).where(outbound_attempts.c.reference == row.reference)
         attempts = (await connection.execute(query.order_by(outbound_attempts.c.seq))).all()
-        sids = [attempt.call_sid for attempt in attempts if attempt.call_sid]
-        found = select(call_outcomes.c.fields).where(call_outcomes.c.call_sid.in_(sids))
-        outcome = (await connection.execute(found)).scalars().first() if sids else None
+        sids = [attempt.call_sid for attempt in reversed(attempts) if attempt.call_sid]
+        found = select(call_outcomes.c.call_sid, call_outcomes.c.fields).where(call_outcomes.c.call_sid.in_(sids))
+        outcomes = {sid: fields for sid, fields in await connection.execute(found)} if sids else {}
+        outcome = next((outcomes[sid] for sid in sids if sid in outcomes), None)
         return Placed(
             reference=row.reference,
             to=row.to_number,
@@ -141,7 +143,7 @@ class OutboundBook:
                 await _alone(connection)
                 while True:
                     at_once = await _count(connection, select(func.count()).where(outbound_calls.c.status == "live"))
-                    if at_once >= rules.at_once:
+                    if at_once >= rules.at_once or await _today(connection, now) >= rules.a_day:
                         return None
                     row = (await connection.execute(due)).one_or_none()
                     if row is None:
@@ -173,10 +175,9 @@ class OutboundBook:
 
     async def answered_by(self, reference: str, call_sid: str, who: str) -> None:
         """The carrier's verdict on who picked up, in its own words."""
-        mine = (outbound_attempts.c.reference == reference) & (outbound_attempts.c.call_sid.in_((call_sid, "")))
-        verdict = update(outbound_attempts).where(mine, outbound_attempts.c.result == "")
-        async with self._engine.begin() as connection:
-            await connection.execute(verdict.values(answered_by=who, call_sid=call_sid))
+        seq = await self.seq_of(reference, call_sid)
+        if seq is not None:
+            await self._attempt(reference, seq, outbound_attempts.c.result == "", answered_by=who, call_sid=call_sid)
 
     async def ended(
         self,
@@ -220,8 +221,9 @@ class OutboundBook:
         query = select(outbound_attempts.c.seq).where(
             outbound_attempts.c.reference == reference, outbound_attempts.c.call_sid.in_((call_sid, ""))
         )
+        known_first = (outbound_attempts.c.call_sid.desc(), outbound_attempts.c.seq.desc())
         async with self._engine.connect() as connection:
-            found = (await connection.execute(query.order_by(outbound_attempts.c.seq.desc()).limit(1))).scalar()
+            found = (await connection.execute(query.order_by(*known_first).limit(1))).scalar()
         return int(found) if found is not None else None
 
     async def left_open(self, before: datetime) -> list[Open]:
@@ -233,10 +235,10 @@ class OutboundBook:
             rows = (await connection.execute(query.order_by(outbound_attempts.c.started_at))).all()
         return [msgspec.convert(row, Open, from_attributes=True) for row in rows]
 
-    async def _attempt(self, reference: str, seq: int, **values: Any) -> None:
+    async def _attempt(self, reference: str, seq: int, *where: ColumnElement[bool], **values: Any) -> None:
         mine = (outbound_attempts.c.reference == reference) & (outbound_attempts.c.seq == seq)
         async with self._engine.begin() as connection:
-            await connection.execute(update(outbound_attempts).where(mine).values(values))
+            await connection.execute(update(outbound_attempts).where(mine, *where).values(values))
 
     # --- whom nobody calls again ----------------------------------------------------------------------------------
 
@@ -283,13 +285,17 @@ async def _today(connection: AsyncConnection, now: datetime, number: str = "") -
     return await _count(connection, query.where(outbound_attempts.c.to_number == number) if number else query)
 
 
-async def _refuse(connection: AsyncConnection, number: str, rules: OutboundRules, now: datetime) -> None:
+async def _refuse(connection: AsyncConnection, wish: Wish, rules: OutboundRules, now: datetime) -> None:
     """Raise CallRefused for what the book knows against a call."""
+    number = wish.to
     if await _listed(connection, number):
         raise CallRefused("do_not_call", f"{number} is on the do-not-call list; nobody calls it")
-    live = (outbound_calls.c.to_number == number) & (outbound_calls.c.status == "live")
-    if await _count(connection, select(func.count()).where(live)):
-        raise CallRefused("already_ringing", f"a call to {number} is ringing or talking already; ask again after it")
+    to_them = select(func.count()).where(outbound_calls.c.to_number == number, UNFINISHED)
+    begun = (outbound_calls.c.status == "live") | (outbound_calls.c.due_at <= now)
+    if await _count(connection, to_them.where(begun)):
+        raise CallRefused("already_ringing", f"a call to {number} rings, talks or is just begun; ask again after it")
+    if await _count(connection, to_them.where(outbound_calls.c.asked_hash == wish.hash)):
+        raise CallRefused("already_waiting", f"this very call to {number} was asked for before, and waits")
     if await _today(connection, now, number) >= rules.a_day_to_one:
         raise CallRefused(
             "caps_reached",
@@ -297,8 +303,7 @@ async def _refuse(connection: AsyncConnection, number: str, rules: OutboundRules
         )
     if await _today(connection, now) >= rules.a_day:
         raise CallRefused("caps_reached", f"expected at most {rules.a_day} calls within a day (outbound.a_day)")
-    unfinished = select(func.count()).where(outbound_calls.c.status != "done")
-    if await _count(connection, unfinished) >= rules.waiting:
+    if await _count(connection, select(func.count()).select_from(outbound_calls).where(UNFINISHED)) >= rules.waiting:
         raise CallRefused("caps_reached", f"expected at most {rules.waiting} calls that wait (outbound.waiting)")
 
 
@@ -317,8 +322,7 @@ async def _hindrance(
     allowed = later(row.to_number, now)
     if allowed > now:
         return {"due_at": allowed}
-    to_one = await _today(connection, now, row.to_number)
-    if to_one >= rules.a_day_to_one or await _today(connection, now) >= rules.a_day:
+    if await _today(connection, now, row.to_number) >= rules.a_day_to_one:
         return {"due_at": now + POSTPONED}
     return None
 

@@ -42,6 +42,7 @@ outbound_calls = Table(
     UniqueConstraint("asked_by", "key"),
     Index("uq_outbound_calls_live", "to_number", unique=True, postgresql_where=text("status = 'live'")),
     Index("ix_outbound_calls_due", "due_at", postgresql_where=text("status = 'waiting'")),
+    Index("ix_outbound_calls_unfinished", "to_number", postgresql_where=text("status <> 'done'")),
 )
 
 outbound_attempts = Table(
@@ -59,6 +60,7 @@ outbound_attempts = Table(
     Index(None, "started_at"),
     Index(None, "to_number", "started_at"),
     Index(None, "call_sid"),
+    Index("ix_outbound_attempts_open", "started_at", postgresql_where=text("result = ''")),
 )
 
 do_not_call = Table(

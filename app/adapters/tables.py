@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeDecorator
 
 REVISIONS = (
     "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012",
-    "0013", "0014", "0015",
+    "0013", "0014", "0015", "0016",
 )  # fmt: skip
 """Every revision in migrations/versions, oldest first: lets a ready server know its schema without loading Alembic."""
 

@@ -22,6 +22,8 @@ TEXT_SECONDS = 2.5
 SPEECH_END_MS = 800
 """Silence after which a greeting is thought to be over, of Twilio's 500 to 5000: a person's verdict comes so much after "Hello"."""
 DETECTION_SECONDS = 30
+OF_THE_ACCOUNT = frozenset({20003, 20005, 20429, 20503})
+"""Not this call is refused, but any: the token, the account, too many requests, Twilio away. Source: Twilio, api/errors."""
 
 
 class Fault(msgspec.Struct):
@@ -85,9 +87,9 @@ class TwilioRest:
             return Dialled("taken", sid) if sid else Dialled("unknown")
         code = _code(answer.content)
         log.warning("Twilio's API placed no call", status=answer.status_code, code=code)
-        if answer.status_code == 429:
+        if answer.status_code in (401, 429) or code in OF_THE_ACCOUNT:
             return Dialled("later", code=code)
-        return Dialled("refused", code=code) if code or answer.status_code < 500 else Dialled("unknown")
+        return Dialled("refused", code=code) if answer.status_code < 500 else Dialled("unknown", code=code)
 
     async def standing(self, call_sid: str) -> str:
         """The status of a call, in Twilio's words; empty if it cannot be had now, `gone` if there is no such call."""

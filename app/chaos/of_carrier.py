@@ -136,7 +136,6 @@ CARRIER = (
         group="carrier",
         does="the first webhook is delivered twice",
         quirks=Quirks(repeated_webhook=True),
-        quick=True,
     ),
     Fault(
         name="carrier-wrong-signature",

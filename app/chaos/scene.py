@@ -16,8 +16,7 @@ from app.chaos.caller import BYE, GOODBYE, GREETING, HOURS, OPEN, Caller
 from app.chaos.fault import Fault
 from app.chaos.front import Front
 from app.chaos.postgres import Postgres
-from app.chaos.server import BUSINESS, Server
-from app.commands.call import free_port
+from app.chaos.server import BUSINESS, Server, quiet_port
 from app.settings import ROOT
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
@@ -132,7 +131,7 @@ async def _engines(scene: Scene, stack: contextlib.AsyncExitStack) -> str:
         if engine is scene.second:
             _business(scene, url)
         else:
-            port = free_port() if fault.gone else int(url.rpartition(":")[2].partition("/")[0])
+            port = quiet_port() if fault.gone else int(url.rpartition(":")[2].partition("/")[0])
             scene.to_model = Front([port])
             stack.push_async_callback(scene.to_model.close)
             address = f"ws://127.0.0.1:{await scene.to_model.start()}/v1/realtime"

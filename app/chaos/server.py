@@ -1,10 +1,13 @@
 """A server of ours as a process that can be frozen, killed and filled up: `serve` with a business and a clock of its own."""
 
 import asyncio
+import contextlib
 import os
 import resource
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +19,7 @@ import httpx
 
 from app.adapters.data_folder import Running
 from app.adapters.pg_account import die_with
-from app.commands.call import find_running, free_port
+from app.commands.own_server import find_running
 from app.errors import SetupError
 from app.settings import ROOT
 
@@ -27,12 +30,21 @@ BUSINESS = "OFFHOOK_CHAOS_BUSINESS"
 """The variable that tells app.chaos.served where the business is."""
 
 
+def quiet_port() -> int:
+    """A free port that no client is given by the system in the meantime, as it may be one of those above 32768."""
+    while True:
+        port = secrets.choice(range(15_000, 32_000))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """One process. `data` is its folder, which is gone after `close`; `port` stays the same over restarts."""
 
     def __init__(self) -> None:
         self.data = Path(tempfile.mkdtemp(prefix="offhook-chaos-"))
-        self.port = free_port()
+        self.port = quiet_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.running: Running | None = None
         self.environment: Mapping[str, str] = {}

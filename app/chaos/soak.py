@@ -1,7 +1,7 @@
 """The soak: very many short calls, one server; memory, tasks, descriptors and rows stay what they were, and are exact.
 
 Each call rings, is greeted for half a second and is hung up by the caller. After each tenth of them, once all are over, the server
-is looked at. What a process keeps of calls that are over is little and bounded: its memory may grow by `MOST_BYTES` a call at most.
+is looked at. A call that is over is remembered for `LINGER_SECONDS`; past that, memory may grow by `MOST_BYTES` a call at most.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from app.adapters.database import make_engine
 from app.adapters.embedded_pg import EmbeddedPostgres
 from app.chaos.lone import quietly
 from app.chaos.scene import ACCOUNT, OURS, PUBLIC, TOKEN, eventually
-from app.chaos.server import BUSINESS, Server
-from app.commands.call import free_port
+from app.chaos.server import BUSINESS, Server, quiet_port
 from app.errors import SetupError
+from app.roster import LINGER_SECONDS
 from app.settings import ROOT
 from app.sim.carrier import Carrier
 from app.sim.playout import SILENCE
@@ -76,33 +76,44 @@ class Impatient:
 def run(calls: int, at_a_time: int, done: Callable[[Look], object]) -> list[Look]:
     """So many calls; what the server looked like on the way, each of which `done` is told at once. Raises SetupError."""
     quietly()
-    return asyncio.run(_soak(calls, at_a_time, done))
+    try:
+        return asyncio.run(_soak(calls, at_a_time, done))
+    except* TimeoutError:
+        raise SetupError(
+            f"expected every call to be greeted within {PATIENCE_SECONDS:g} s; one was not. Try fewer at a time: --jobs 4"
+        ) from None
 
 
 def judge(looks: list[Look]) -> list[str]:
-    """What grew, and what is missing or twice. The first fifth fills caches."""
+    """What grew, and what is missing or twice. The first tenth fills caches; memory is judged as `settled` says."""
     wrong = [
         f"after {look.calls} calls there are {count} of {name}"
         for look in looks
         for name, count in look.rows.items()
         if count != look.calls
     ]
-    settled = looks[1:] if len(looks) > 2 else looks
-    first, last = settled[0], settled[-1]
-    if last.calls > first.calls:
-        grown = (last.rss_kb - first.rss_kb) * 1024 / (last.calls - first.calls)
+    steady = settled(looks)
+    if steady:
+        grown = (steady[-1].rss_kb - steady[0].rss_kb) * 1024 / (steady[-1].calls - steady[0].calls)
         if grown > MOST_BYTES:
             wrong.append(f"memory grew by {grown:.0f} bytes a call, {MOST_BYTES} at most")
+    first, last = (looks[1:] or looks)[0], looks[-1]
     for name, before, after in (("tasks", first.tasks, last.tasks), ("descriptors", first.files, last.files)):
         if after > before + MORE:
             wrong.append(f"{name} grew from {before} to {after}")
     return wrong
 
 
+def settled(looks: list[Look]) -> list[Look]:
+    """Those by which memory is judged: as many calls are forgotten as come. Empty where the soak was too short for that."""
+    steady = [look for look in looks if look.seconds > LINGER_SECONDS + 30.0]
+    return steady if len(steady) > 1 else []
+
+
 async def _soak(calls: int, at_a_time: int, done_so_far: Callable[[Look], object]) -> list[Look]:
     looks: list[Look] = []
     async with contextlib.AsyncExitStack() as stack:
-        server, carrier, books = await _parts(stack)
+        server, books = await _parts(stack)
         engine = make_engine(books, keep_connections=False)
         stack.push_async_callback(engine.dispose)
 
@@ -117,7 +128,7 @@ async def _soak(calls: int, at_a_time: int, done_so_far: Callable[[Look], object
         began, done = time.monotonic(), 0
         for step in range(min(STEPS, calls)):
             share = calls * (step + 1) // min(STEPS, calls) - done
-            await _calls(carrier, share, at_a_time, done)
+            await _calls(server, share, at_a_time, done)
             done += share
             await eventually(quiet, "an end of all calls", 60.0)
             figures = await server.figures()
@@ -134,9 +145,10 @@ async def _soak(calls: int, at_a_time: int, done_so_far: Callable[[Look], object
     return looks
 
 
-async def _calls(carrier: Carrier, count: int, at_a_time: int, done: int) -> None:
-    """So many calls, a few at a time. Raises TimeoutError if one is not greeted."""
+async def _calls(server: Server, count: int, at_a_time: int, done: int) -> None:
+    """So many calls, a few at a time, by a carrier whose connections are gone afterwards. Raises TimeoutError: one was not greeted."""
     free = asyncio.Semaphore(at_a_time)
+    carrier = Carrier(auth_token=TOKEN, account_sid=ACCOUNT, public_url=PUBLIC, connect_to=server.url, keep_audio=False)
 
     async def one(number: int) -> None:
         async with free:
@@ -149,13 +161,16 @@ async def _calls(carrier: Carrier, count: int, at_a_time: int, done: int) -> Non
                 await call.hang_up()
                 carrier.account.calls.pop(call.call_sid)
 
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(done, done + count):
-            tasks.create_task(one(number))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(done, done + count):
+                tasks.create_task(one(number))
+    finally:
+        await carrier.close()
 
 
-async def _parts(stack: contextlib.AsyncExitStack) -> tuple[Server, Carrier, str]:
-    """A server, its carrier and its books; the model is a process of its own."""
+async def _parts(stack: contextlib.AsyncExitStack) -> tuple[Server, str]:
+    """A server and its books; the model is a process of its own."""
     if not _files(os.getpid()):
         raise SetupError("expected a system with /proc (Linux), to count descriptors and memory by")
     folder = Path(tempfile.mkdtemp(prefix="offhook-chaos-"))
@@ -167,8 +182,6 @@ async def _parts(stack: contextlib.AsyncExitStack) -> tuple[Server, Carrier, str
     model_url = await stack.enter_async_context(_model())
     server = Server()
     stack.push_async_callback(server.close)
-    carrier = Carrier(auth_token=TOKEN, account_sid=ACCOUNT, public_url=PUBLIC, connect_to=server.url, keep_audio=False)
-    stack.push_async_callback(carrier.close)
     server.environment = {
         BUSINESS: str(folder),
         "DATABASE_URL": books,
@@ -181,14 +194,14 @@ async def _parts(stack: contextlib.AsyncExitStack) -> tuple[Server, Carrier, str
         "LOG_LEVEL": "warning",
     }
     await server.start()
-    return server, carrier, books
+    return server, books
 
 
 @contextlib.asynccontextmanager
 async def _model() -> AsyncIterator[str]:
     """The model stand-in's address."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app.cli", "model", "--port", str(free_port()), cwd=ROOT,
+        sys.executable, "-m", "app.cli", "model", "--port", str(quiet_port()), cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:

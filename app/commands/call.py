@@ -2,43 +2,33 @@
 
 import asyncio
 import contextlib
-import os
 import secrets
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
 
 import msgspec
 
 from app import registry
 from app import settings as all_settings
-from app.adapters.data_folder import Running, kept_secret, read_running
+from app.adapters.data_folder import Running, kept_secret
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
 from app.commands.comparison import summarise, table, verdict
+from app.commands.own_server import answers, find_running, free_port, started_server
 from app.commands.side_by_side import Lane, play, usual_jobs
-from app.core.record import ToolCall, Turn
+from app.commands.talk_printer import Printer
 from app.errors import SetupError
-from app.settings import ROOT, Settings
+from app.settings import Settings
 from app.sim import script as scripts
 from app.sim.budgets import USUAL, Budgets
 from app.sim.budgets import load as load_budgets
 from app.sim.carrier import ACCOUNT_SID, Carrier
 from app.sim.carrier_numbers import PhoneNumber
 from app.sim.placing import Target
-from app.sim.rehearsal import Watcher
 from app.sim.report import Report
 
-START_SECONDS = 30.0
 OWN_NUMBER = "+14155550199"
 """Of a server that places calls for a rehearsal; 555-01xx numbers belong to nobody."""
 VERB_SPEED = 10.0
@@ -178,22 +168,36 @@ async def _target(
     """
     if places and to is None:
         return await _placing_target(stack, quiet=quiet, model=model)
-    if to is not None:
-        if not settings.twilio_auth_tokens:
-            raise SetupError(f"expected TWILIO_AUTH_TOKEN to sign calls to {to}, found none in the environment or .env")
-        if not await asyncio.to_thread(_answers, to.rstrip("/")):
-            raise SetupError(f"expected a server at {to}, but {to.rstrip('/')}/healthz does not answer")
-        if not quiet:
-            print("the books of that server are out of reach: talk, tools and outcome are neither shown nor checked")
-        return _aim(settings, to, to, settings.twilio_auth_tokens[0]), ""
-    found = None if model else find_running(settings.data)
+    found = None if model else await asyncio.to_thread(find_running, settings.data)
+    if to is not None and (found is None or not _is_at(to, found)):
+        return await _elsewhere(settings, to, quiet=quiet), ""
     if found:
         running, data = found, settings.data
     else:
         server = started_server(quiet=quiet, REALTIME_MODEL=model) if model else started_server(quiet=quiet)
         running, data = await stack.enter_async_context(server)
     token = settings.twilio_auth_tokens[0] if settings.twilio_auth_tokens else kept_secret(data, "twilio_auth_token")
-    return _aim(settings, running.url, running.public_url, token, running.model), running.database_url
+    return _aim(settings, to or running.url, running.public_url, token, running.model), running.database_url
+
+
+def _is_at(to: str, running: Running) -> bool:
+    """Whether this is a URL of the running server of the data folder, whose secrets and database are at hand."""
+    return to.rstrip("/").replace("://localhost", "://127.0.0.1") in (running.url, running.public_url)
+
+
+async def _elsewhere(settings: Settings, to: str, *, quiet: bool) -> Target:
+    """A server of another data folder: its URL is its PUBLIC_URL, and its token is in the settings here."""
+    if not settings.twilio_auth_tokens:
+        raise SetupError(
+            f"expected TWILIO_AUTH_TOKEN to sign calls to {to}, found none in the environment or .env, and the data folder"
+            f" {settings.data} has no running server of that URL. Set the token that the server has; or OFFHOOK_DATA to its"
+            " data folder, if it runs here; or leave out --to, to call a server of this checkout"
+        )
+    if not await asyncio.to_thread(answers, to.rstrip("/")):
+        raise SetupError(f"expected a server at {to}, but {to.rstrip('/')}/healthz does not answer")
+    if not quiet:
+        print("the books of that server are out of reach: talk, tools and outcome are neither shown nor checked")
+    return _aim(settings, to, to, settings.twilio_auth_tokens[0])
 
 
 async def _placing_target(stack: contextlib.AsyncExitStack, *, quiet: bool, model: str) -> tuple[Target, str]:
@@ -239,137 +243,3 @@ def _aim(settings: Settings, url: str, public_url: str, token: str, model: str =
         model=model,
         phone_number=settings.twilio_phone_number,
     )
-
-
-def find_running(data: Path) -> Running | None:
-    """What a live server of this data folder left there; None if there is none."""
-    running = read_running(data)
-    return running if running is not None and _answers(running.url) else None
-
-
-def _answers(url: str) -> bool:
-    """Whether a server of ours is there; asked directly, whatever proxy the environment names."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(url + "/healthz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, HTTPException, ValueError):
-        return False
-
-
-@contextlib.asynccontextmanager
-async def started_server(
-    *, quiet: bool = False, folder: Path | None = None, **environment: str
-) -> AsyncIterator[tuple[Running, Path]]:
-    """A server of our own on a free port, with a data folder of its own; both are gone afterwards. folder: one that stays."""
-    data = folder or Path(tempfile.mkdtemp(prefix="offhook-call-"))
-    log_path = data / "serve.log"
-    variables = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "OFFHOOK_DATA": str(data),
-        "HOST": "127.0.0.1",
-        "PORT": str(free_port()),
-        "PUBLIC_URL": "",
-        "DATABASE_URL": "",
-        **environment,
-    }
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(  # noqa: ASYNC220  our own interpreter and module
-            [sys.executable, "-m", "app.cli", "serve"],
-            env=variables,
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while (running := await asyncio.to_thread(find_running, data)) is None:
-            if process.poll() is not None or time.monotonic() > deadline:
-                tail = "\n".join(log_path.read_text(errors="replace").splitlines()[-5:])
-                raise SetupError(f"expected a server to call, but it did not start:\n{tail}")
-            await asyncio.sleep(0.05)
-        if not quiet:
-            print(f"started a server for this on {running.url}", file=sys.stderr)
-        yield running, data
-    finally:
-        process.send_signal(signal.SIGINT)  # at once: SIGTERM would wait for calls
-        try:
-            await asyncio.to_thread(process.wait, 10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if folder is None:
-            shutil.rmtree(data, ignore_errors=True)
-
-
-def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Printer(Watcher):
-    """Prints the talk as it happens, then a summary."""
-
-    def __init__(self, script: scripts.Script) -> None:
-        self.shown = 0
-        self.tools = 0
-        print(f"\n{script.title} ({script.mode})")
-
-    def turn(self, turn: Turn) -> None:
-        """One settled turn: when, who, what was heard, and what was generated if that is more."""
-        self.shown += 1
-        print(_line(turn), flush=True)
-
-    def tool(self, tool: ToolCall) -> None:
-        """One tool call with its answer."""
-        self.tools += 1
-        print(
-            f"{'':>16}  > {tool.name}({tool.arguments}) = {tool.status} in {tool.ms} ms: {_short(tool.result)}",
-            flush=True,
-        )
-
-    def summary(self, report: Report) -> str:
-        """Turns that were settled at the end, the outcome, the latencies and the verdict."""
-        for turn in report.turns[self.shown :]:
-            self.turn(turn)
-        for tool in report.tool_calls[self.tools :]:
-            self.tool(tool)
-        lines = ["", f"ended by: {report.ended_by}, after {report.seconds:g} s", *_figures(report)]
-        if report.outcome is not None:
-            valid = "" if report.outcome.valid else " (not valid)"
-            lines.append(f"outcome: {report.outcome.kind}{valid} {msgspec.json.encode(report.outcome.fields).decode()}")
-        if report.call is not None:
-            lines.append(
-                f"on record: {report.call_sid}, {len(report.turns)} turns, {len(report.tool_calls)} tool calls, "
-            )
-            lines[-1] += (
-                f"${report.call.cost_usd or 0:.4f}, greeting {report.call.greeting_path} {report.call.greeting_ms} ms"
-            )
-        lines += [f"UNTRUE: {words}" for words in report.untrue]
-        lines += [f"OVER BUDGET: {fault}" for fault in report.over_budget]
-        lines += [f"FAULT: {fault}" for fault in report.faults] or ["all expectations hold"]
-        return "\n".join(lines)
-
-
-def _line(turn: Turn) -> str:
-    cut = "" if turn.heard_text == turn.generated_text else f"   [of: {turn.generated_text}]"
-    return f"{turn.start_ms:>7} {turn.end_ms:>7}  {turn.who:>6}: {turn.heard_text or '(nothing)'}{cut}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
-def _figures(report: Report) -> list[str]:
-    """The latency table: as the caller's ear has it, in ms."""
-    rows = [("greeting: stream start to first sound", report.greeting_ms)]
-    for n, turnaround in enumerate(report.turnarounds, 1):
-        if turnaround.cut_ms is not None:
-            rows.append((f"caller's line {n}: barge-in, agent silent after", turnaround.cut_ms))
-        rows.append((f"caller's line {n}: last word to answer", turnaround.answered_ms))
-    rows.append((f"agent's turns, median length of {len(report.agent_turns_ms)}", report.agent_turn_median_ms))
-    return [f"  {what:<48} {'-' if ms is None else ms:>6} ms" for what, ms in rows]

@@ -4,7 +4,7 @@ import asyncio
 
 from app import settings as all_settings
 from app.adapters.data_folder import kept_secret
-from app.commands.call import find_running
+from app.commands.own_server import find_running
 from app.sim.carrier import ACCOUNT_SID, Carrier
 from app.sim.carrier_numbers import PhoneNumber
 

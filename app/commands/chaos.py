@@ -89,4 +89,8 @@ def _soak(chosen: argparse.Namespace) -> int:
         print(msgspec.json.encode({"ok": not wrong, "why": wrong, "looks": looks}).decode())
     else:
         print("\n".join(wrong) or "flat and exact")
+        if not soak.settled(looks):
+            print(
+                "memory was not judged: calls that are over are remembered for minutes, and this was too short; take more"
+            )
     return 1 if wrong else 0

@@ -11,7 +11,7 @@ from app import registry
 from app import settings as all_settings
 from app.adapters.database import DATABASE_ERRORS, make_engine, reason_of
 from app.adapters.outbound_book import OutboundBook
-from app.commands.call import find_running
+from app.commands.own_server import find_running
 from app.commands.token import with_database
 from app.errors import CallRefused, SetupError
 from app.office import E164

@@ -16,6 +16,8 @@ from app.settings import ROOT
 
 PLAN = ROOT / "zensical.toml"
 SITE = ROOT / "build" / "site"
+MARK = ".offhook-docs"
+"""Lies in a site of ours, so that no other folder is ever replaced."""
 BUILD_SECONDS = 120.0
 ITEM = re.compile(r"(?:[-*+]|\d\.) (?=\S)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -30,15 +32,21 @@ def build(out: Path | None = None, *, generator: Callable[[], Path] | None = Non
     build, and what is at `out` stays. Raises SetupError.
     """
     site = (out or SITE).absolute()
-    if site.exists() and not (site / "index.html").is_file():
-        raise SetupError(f"expected a folder that is not there yet, or a site, got {site}, which is neither")
+    if site.exists() and not (site / MARK).is_file():
+        raise SetupError(
+            f"expected a folder that is not there yet, or one that this wrote, got {site}, which is neither"
+        )
     if not PLAN.is_file():
         raise SetupError(f"expected {PLAN.name} beside app, found none: run this from a checkout, not from an image")
     python = (generator or _generator)()
     with tempfile.TemporaryDirectory() as folder:
         made = _make(python, Path(folder))
-        shutil.rmtree(site, ignore_errors=True)
-        shutil.copytree(made, site)
+        (made / MARK).touch()
+        try:
+            shutil.rmtree(site, ignore_errors=True)
+            shutil.copytree(made, site)
+        except OSError as wrong:
+            raise SetupError(f"expected to write {site}, but: {wrong.strerror}; choose another with --out") from wrong
     return site / "index.html"
 
 

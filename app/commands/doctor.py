@@ -15,7 +15,7 @@ from app import log as logging
 from app import registry
 from app import settings as all_settings
 from app.adapters.data_folder import Running
-from app.commands.call import find_running
+from app.commands.own_server import find_running
 from app.doctor import number
 from app.doctor.examination import checks, examine, unreadable
 from app.doctor.patient import Patient, Skip

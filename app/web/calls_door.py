@@ -27,7 +27,7 @@ BODY_BYTES = 16 * 1024
 BODY_SECONDS = 5.0
 KEY_LENGTH = 200
 STATUS = {
-    "do_not_call": 403, "already_ringing": 409, "key_reused": 409, "caps_reached": 429, "no_carrier": 503, "draining": 503,
+    "do_not_call": 403, "already_ringing": 409, "already_waiting": 409, "key_reused": 409, "caps_reached": 429, "no_carrier": 503, "draining": 503,
     "unavailable": 503, "not_json": 400, "too_large": 413, "too_slow": 408, "no_token": 401, "wrong_token": 401,
     "not_found": 404, "not_waiting": 409,
 }  # fmt: skip
@@ -82,7 +82,7 @@ class CallsDoor:
             wish = msgspec.json.decode(await _body(request), type=Wish)
         except msgspec.ValidationError as wrong:
             raise CallRefused("body_invalid", f"the call that is asked for does not fit: {wrong}") from wrong
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             raise CallRefused("not_json", f"expected a JSON object, got: {wrong}") from wrong
         placed, why_later, new = await self.dialler.ask(wish, asked_by=owner.id, key=key)
         told = msgspec.to_builtins(placed) | ({"why_later": why_later} if why_later else {})

@@ -75,7 +75,12 @@ class OutboundDoors:
         return twiml.nothing()
 
     async def progress(self, reference: str, form: Form) -> str:
-        """How the call goes; only its end means something to us."""
-        if form.get("CallStatus") in OVER:
-            await self.dialler.over(reference, form.get("CallSid", ""), form["CallStatus"])
+        """How the call goes. Until its end it means that there is one."""
+        call_sid, status = form.get("CallSid", ""), form.get("CallStatus", "")
+        if status not in OVER:
+            await self.dialler.goes_on(reference, call_sid)
+            return twiml.nothing()
+        if call_sid not in self.dialler.board.calls:
+            await self.voice.earlier.close_lost(call_sid)
+        await self.dialler.over(reference, call_sid, status)
         return twiml.nothing()

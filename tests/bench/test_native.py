@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from tests.bench.native import floor, load, perfect, program
 from tests.calls.foreign import ACCOUNT, TOKEN
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
 from app.adapters.data_folder import Running
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from tests.browser.stage import KEYLESS, launch
 
 PASSWORD = "let me in"

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters.data_folder import Running
 from app.adapters.database import make_engine
 from app.adapters.tables import calls, recordings, turns
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from app.core.recorded import Recording
 from app.recording import row_of
 from app.recording_files import Reel

@@ -22,7 +22,7 @@ from app import settings as all_settings
 from app.adapters.data_folder import Database, Running, open_database
 from app.adapters.migrate import migrate
 from app.commands.answering import announce, config
-from app.commands.call import find_running, free_port
+from app.commands.own_server import find_running, free_port
 from app.main import create_app
 from app.settings import ROOT, Settings
 

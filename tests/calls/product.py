@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters.data_folder import Running
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
-from app.commands.call import free_port, started_server
+from app.commands.own_server import free_port, started_server
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
 from app.sim.model import ModelServer

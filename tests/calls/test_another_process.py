@@ -9,7 +9,7 @@ import httpx
 from app.adapters.data_folder import Running
 from app.adapters.database import DATABASE_ERRORS, make_engine
 from app.adapters.store import CallStore
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from tests.calls.conversations import HOURS, TALK, spoken
 from tests.calls.foreign import TOKEN, sign
 from tests.calls.line import Line

@@ -6,7 +6,7 @@ from functools import partial
 import httpx
 import pytest
 
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from tests.calls.asgi_server import asgi_server
 from tests.calls.foreign import REPLY_FRAMES, TOKEN, ForeignCall, ForeignModel
 

@@ -17,7 +17,7 @@ from app.adapters import processes
 from app.adapters.data_folder import read_running, running_file
 from app.adapters.own_word import HowItStands
 from app.adapters.pg_postmaster import read_postmaster
-from app.commands.call import free_port
+from app.commands.own_server import free_port
 from app.commands.running import look
 from app.settings import ROOT
 from tests.calls.product import eventually
@@ -89,6 +89,11 @@ class Checkout:
         await eventually(changed, "another version", SECONDS)
         return self.stamp()
 
+    def databases(self) -> list[int]:
+        """Embedded ones that live."""
+        found = [read_postmaster(path.parent) for path in self.data.glob("pg[0-9]*/PG_VERSION")]
+        return [left.pid for left in found if left is not None and left.alive]
+
     async def log_says(self, words: str) -> None:
         async def said() -> bool:
             return words in (self.data / "serve.log").read_text()
@@ -149,9 +154,7 @@ async def test_a_server_is_started_edited_restarted_and_stopped_by_commands(chec
     code, said, complained = await checkout.runs("stop")
     assert (code, said.splitlines()[0]) == (0, f"stopped (process {first['pid']})"), complained
     assert look(checkout.data).state == "none"
-    assert not [
-        left for left in map(read_postmaster, checkout.data.glob("pg[0-9]*")) if left is not None and left.alive
-    ]
+    assert checkout.databases() == []
     assert (await checkout.runs("stop"))[:2] == (0, "no server runs here\n")
 
 
@@ -175,9 +178,7 @@ async def test_what_a_killed_server_left_is_no_server_and_a_strangers_port_is_le
         code, _, complained = await checkout.runs("restart")
         assert code == 1
         assert "was not touched" in complained
-    assert not [
-        left for left in map(read_postmaster, checkout.data.glob("pg[0-9]*")) if left is not None and left.alive
-    ]
+    assert checkout.databases() == []
 
 
 async def test_a_snapshot_by_command_has_no_secret_and_is_a_way_back(checkout: Checkout) -> None:

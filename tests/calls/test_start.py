@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.pg_postmaster import read_postmaster
-from app.commands.call import find_running, free_port, started_server
+from app.commands.own_server import find_running, free_port, started_server
 from app.settings import ROOT
 from app.sim.carrier import Carrier
 from app.sim.model import ModelServer
@@ -159,6 +159,38 @@ async def test_migrate_and_a_second_serve_beside_a_running_one_do_it_no_harm(tmp
         code, said = await _runs("modes", data=data)
         assert (code, "receptionist" in said) == (0, True)
         assert find_running(data) == running
+
+
+SHORT = """
+title = "Hangs up at once"
+mode = "receptionist"
+[caller]
+number = "+14155550156"
+voice = "carl"
+[[turn]]
+agent = "You are speaking with an AI assistant."
+[[turn]]
+caller = "What are your opening hours?"
+hangs_up_after_ms = 300
+[expect]
+ended_by = "caller"
+"""
+
+
+async def test_a_call_to_the_url_of_the_own_server_needs_no_token_and_shows_the_talk(tmp_path: Path) -> None:
+    script = tmp_path / "short.toml"
+    script.write_text(SHORT)
+    async with started_server(quiet=True, OPENAI_API_KEY="", REALTIME_URL="", TWILIO_AUTH_TOKEN="") as (running, data):
+        to = running.url.replace("127.0.0.1", "localhost") + "/"
+        code, said = await _runs("call", str(script), "--to", to, data=data, TWILIO_AUTH_TOKEN="")
+    assert (code, "agent: You are speaking" in said, "all expectations hold" in said) == (0, True, True), said
+
+
+async def test_a_call_to_another_server_names_the_ways_to_its_token(tmp_path: Path) -> None:
+    code, said = await _runs("call", "hangup", "--to", "http://127.0.0.1:1", data=tmp_path, TWILIO_AUTH_TOKEN="")
+    assert code == 1
+    for way in ("TWILIO_AUTH_TOKEN", "OFFHOOK_DATA", "leave out --to"):
+        assert way in said
 
 
 class _Signalled:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import httpx
 
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from app.core.record import TransferAttempt
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall

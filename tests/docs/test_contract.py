@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from app import mode as contract
+from app.doctor.models import SHUTDOWN
 from app.mode import CallContext, Flow, Go, Mode, State
 from app.prices import PRICES, TRANSCRIPTION
 from app.settings import ROOT
@@ -108,6 +109,10 @@ def test_the_prices_in_the_overview_are_those_that_calls_are_counted_by() -> Non
             f"{price.text_in:g} / {price.text_cached:g} / {price.text_out:g}",
             f"{price.audio_in:g} / {price.audio_cached:g} / {price.audio_out:g}",
         ], name
+        if name in SHUTDOWN:
+            day, instead = SHUTDOWN[name]
+            assert f"**shuts down {day.day} {day:%B %Y}**" in cells[3]
+            assert f"`{instead}`" in cells[3]
     minutes = {re.findall(r"`([^`]+)`", cells[0])[0]: cells[1] for cells in rows(OVERVIEW, "transcription model")}
     assert minutes == {name: f"{dollars:g}" for name, dollars in TRANSCRIPTION.items()}
 

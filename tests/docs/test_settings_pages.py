@@ -139,7 +139,7 @@ KEYS = below(msgspec.inspect.type_info(_File))
 
 
 def said_keys() -> set[str]:
-    """The keys of the page's tables as patterns: NAME in `business.desks.NAME.hours` is a `*`; `.both` goes with the key before it."""
+    """The keys of the page's tables, a free name in them as `*`; one like `.both` goes with the key before it."""
     found: set[str] = set()
     for cells in rows(PAGE, "key"):
         stem = ""

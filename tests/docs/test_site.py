@@ -40,7 +40,7 @@ def test_the_site_is_built_strictly_and_takes_the_place_of_the_last_one(tmp_path
     assert docs.build(site, generator=lambda: stand_in(tmp_path)) == site / "index.html"
     (site / "of-an-earlier-page.html").touch()
     docs.build(site, generator=lambda: stand_in(tmp_path))
-    assert [path.name for path in site.iterdir()] == ["index.html"]
+    assert sorted(path.name for path in site.iterdir()) == [".offhook-docs", "index.html"]
 
 
 def test_a_broken_link_is_told_with_its_place_and_the_site_stays_as_it_was(tmp_path: Path) -> None:
@@ -53,15 +53,17 @@ def test_a_broken_link_is_told_with_its_place_and_the_site_stays_as_it_was(tmp_p
 
 
 def test_a_folder_that_is_no_site_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "letters.txt").touch()
+    (tmp_path / "index.html").touch()
     assert cli.main(["docs", "--out", str(tmp_path)]) == 1
     assert "neither" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
 def test_what_belongs_to_an_item_of_a_list_is_moved_to_where_the_generator_looks_for_it() -> None:
-    page = "1. First.\n\n       code\n\n   - inner\n     goes on\n2. Second,\n   goes on.\n\nAfter.\n\n    code\n\n- Dot.\n\n  More.\n"
-    wide = "1. First.\n\n        code\n\n    - inner\n      goes on\n2. Second,\n    goes on.\n\nAfter.\n\n    code\n\n- Dot.\n\n    More.\n"
+    page = (
+        "1. One.\n\n       code\n\n   - inner\n     goes on\n2. Two,\n   goes on.\n\nX.\n\n    code\n\n- A.\n\n  B.\n"
+    )
+    wide = "1. One.\n\n        code\n\n    - inner\n      goes on\n2. Two,\n    goes on.\n\nX.\n\n    code\n\n- A.\n\n    B.\n"
     assert docs.with_wide_lists(page) == wide
 
 

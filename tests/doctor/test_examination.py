@@ -14,8 +14,8 @@ import pytest
 from app.adapters.data_folder import Running
 from app.cli import main
 from app.commands import doctor
-from app.commands.call import free_port
 from app.commands.doctor import Printer, as_running, fix, tokens_of
+from app.commands.own_server import free_port
 from app.doctor.examination import Check, checks, examine, unreadable
 from app.doctor.patient import Patient, Skip
 from app.doctor.rows import Finding, Level, Row, exit_code, fault, fine, skipped

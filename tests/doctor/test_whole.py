@@ -8,7 +8,7 @@ import pytest
 from app.adapters.data_folder import Running, kept_secret
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from app.doctor import public
 from app.doctor.examination import checks, examine
 from app.doctor.rehearsed import CALLER

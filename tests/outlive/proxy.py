@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from app.commands.call import free_port
+from app.commands.own_server import free_port
 
 PROGRAM = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
 needs_haproxy = pytest.mark.skipif(PROGRAM is None, reason="haproxy is not installed")

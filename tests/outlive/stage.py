@@ -15,7 +15,7 @@ from app.adapters.data_folder import Running
 from app.adapters.database import make_engine
 from app.adapters.embedded_pg import EmbeddedPostgres
 from app.adapters.store import CallStore
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
 from app.sim.model import ModelServer

@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from app.adapters.data_folder import Running, running_file
-from app.commands.call import free_port
+from app.commands.own_server import free_port
 from tests.calls.conversations import HOURS
 from tests.calls.foreign import sign
 from tests.calls.product import PUBLIC, eventually

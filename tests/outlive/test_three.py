@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from app.adapters.data_folder import running_file
-from app.commands.call import free_port
+from app.commands.own_server import free_port
 from app.settings import ROOT
 from tests.calls.conversations import HOURS
 from tests.calls.product import PERSON, eventually

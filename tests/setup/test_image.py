@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from app.adapters.embedded_pg import EmbeddedPostgres
-from app.commands.call import free_port
+from app.commands.own_server import free_port
 from app.settings import ROOT
 from tests.calls.product import eventually
 from tests.setup.image import HERE, Instruction, checkout, exec_form, lay_out, sent, stages

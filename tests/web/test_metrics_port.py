@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 
-from app.commands.call import free_port
+from app.commands.own_server import free_port
 from app.errors import SetupError
 from app.web.metrics_port import metrics_port
 

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
-from app.commands.call import started_server
+from app.commands.own_server import started_server
 from app.sim.voices import SILENT_FRAME, say
 from app.web.console.phone import MOST_PHONES
 from tests.calls.product import eventually
