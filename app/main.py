@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from app import metrics, prompts, registry
 from app.adapters.api_tokens import ApiTokens
 from app.adapters.business_pg import PgStore
-from app.adapters.claims import Claims
+from app.adapters.claims import open_claims
 from app.adapters.data_folder import kept_secret
 from app.adapters.database import check, make_engine
 from app.adapters.endpoint import Endpoint, Known
@@ -144,7 +144,6 @@ class House:
             no_calls=self.book.never_call,
             recorder=self.recorder,
             tickets=Tickets(tokens, settings.instance),
-            claims=Claims(engine),
         )
         self.dialler = Dialler(
             rules=settings.outbound,
@@ -292,6 +291,7 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
             lines=lines,
             text_carrier=text_carrier,
         )
+        house.board.claims = await stack.enter_async_context(open_claims(database_url))
         if not settings.database_url:
             await house.put_demo_rows()
         models = sorted({mode.model or settings.realtime_model for mode in house.registry.modes.values()})

@@ -41,11 +41,11 @@ from app.office import Desk, Office
 from app.tools import Tool, about
 
 __all__ = [
-    "BackendDown", "Booking", "BusinessError", "CallContext", "Captured", "Confirmed", "DateRule", "Desk", "DigitRule",
-    "DigitString", "Digits", "Disclosure", "Effort", "ElevenLabs", "EmailAddress", "EndCall", "Flow", "Go", "LocalDate", "LocalMoment",
-    "LocalTime", "Mode", "NoiseReduction", "NotFound", "Office", "PersonName", "PhoneNumber", "PostalCode", "SemanticVad",
-    "ServerVad", "SlotTaken", "SpelledWord", "State", "Store", "Tool", "ToolError", "Transfer", "TurnDetection", "about",
-    "tool",
+    "BackendDown", "Booking", "BusinessError", "CallContext", "Captured", "Confirmed", "DateRule", "Desk",
+    "DigitRule", "DigitString", "Digits", "Disclosure", "Effort", "ElevenLabs", "EmailAddress", "EndCall", "Flow",
+    "Go", "LocalDate", "LocalMoment", "LocalTime", "Mode", "NoiseReduction", "NotFound", "Office", "PersonName",
+    "PhoneNumber", "PostalCode", "SemanticVad", "ServerVad", "SlotTaken", "SpelledWord", "State", "Store", "Tool",
+    "ToolError", "Transfer", "TurnDetection", "about", "tool",
 ]  # fmt: skip
 
 

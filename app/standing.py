@@ -36,6 +36,8 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     first_seq: int = 0
     tool_calls: int = 0
     record: dict[str, Any] = {}
+    done: dict[str, int] | None = None
+    """How often each wish was done, as `Toolbox.done` has it; None where another version did not say."""
 
 
 def standing(call: LiveCall, owner: str, at: datetime) -> Standing:
@@ -53,6 +55,7 @@ def standing(call: LiveCall, owner: str, at: datetime) -> Standing:
         first_seq=record.first_seq + len(record.spoken),
         tool_calls=record.tool_calls,
         record={name: getattr(record, name) for name in FIGURES},
+        done=record.done_before if call.toolbox is None else call.toolbox.done,
     )
     return Standing(
         call_sid=call.info.call_sid,
@@ -96,5 +99,7 @@ def put_back(record: CallRecord, state: State) -> None:
             except msgspec.ValidationError:
                 continue
             setattr(record, name, value)
+    if state.done is not None:
+        record.done_before = state.done
     record.first_seq = max(record.first_seq, state.first_seq)
     record.tool_calls = max(record.tool_calls, state.tool_calls)

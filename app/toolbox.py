@@ -71,7 +71,8 @@ class Toolbox:
         self.agreements = Agreements()
         self._done: Counter[str] = Counter()
         self.done_before: Mapping[str, int] = {}
-        """How often each tool was done in a process before this one: the same wish is another one by now, and gets another key."""
+        """How often each wish was done in a process before this one, by `_short`: the same again is another one by now, and gets
+        another key. By a tool's name where that process did not say which wishes they were."""
         self._kept: set[asyncio.Task[ev.ToolReturned]] = set()
         """What runs on even if its stream ends; of that, `_background` is what nobody waits for."""
         self._background: set[asyncio.Task[ev.ToolReturned]] = set()
@@ -149,8 +150,13 @@ class Toolbox:
 
     def _key(self, tool: Tool, wanted: str) -> str:
         """The same for the same wish until it was done once, so that asking again after "no answer" does not do it twice."""
-        short = f"{tool.name}-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
-        return f"{short}-{self._done[wanted] + self.done_before.get(tool.name, 0)}"
+        short = _short(tool.name, wanted)
+        return f"{short}-{self._done[short] + self.done_before.get(short, self.done_before.get(tool.name, 0))}"
+
+    @property
+    def done(self) -> dict[str, int]:
+        """How often each wish was done in this call, over all its processes: `done_before` of the next one."""
+        return dict(self._done + Counter(self.done_before))
 
     def _remind(self, order: do.RunTool, tool: Tool) -> asyncio.TimerHandle | None:
         """Tell once that a tool is slow, if it has a sentence for that."""
@@ -177,7 +183,7 @@ class Toolbox:
         except Exception:
             log.exception("a tool failed", tool=order.name)
             return self._returned(order, began, {"error": BROKEN}, "error")
-        self._done[ready.wanted] += 1
+        self._done[_short(order.name, ready.wanted)] += 1
         self.agreements.fulfilled(order.name, ready.wanted)
         return self._returned(order, began, output, "ok", answer if isinstance(answer, Transfer | EndCall) else None)
 
@@ -239,6 +245,11 @@ class Toolbox:
             self.settled()
 
         return tell
+
+
+def _short(tool: str, wanted: str) -> str:
+    """A wish in so few characters that a key can hold it."""
+    return f"{tool}-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
 
 
 def _unheard(event: ev.Event) -> None:

@@ -6,13 +6,16 @@ The owner of a ticket does not wait long for it: it made the ticket, and remembe
 import asyncio
 import hashlib
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import structlog
 from sqlalchemy import delete, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.adapters.database import DATABASE_ERRORS, reason_of
+from app.adapters.database import DATABASE_ERRORS, make_engine, reason_of
 from app.adapters.tables import call_states, used_tickets
 
 log = structlog.get_logger()
@@ -42,11 +45,20 @@ class Claims:
         name = hashlib.sha256(ticket.encode()).hexdigest()
         by = f"{by}.{self._life}"
         try:
-            async with asyncio.timeout(seconds), self._at_once.connect() as connection:
-                return (await connection.execute(CLAIM, {"ticket": name, "by": by})).scalar() == by
+            async with asyncio.timeout(seconds):
+                try:
+                    return await self._first(name, by)
+                except DBAPIError as error:  # a connection that was kept, and had gone meanwhile
+                    if not error.connection_invalidated:
+                        raise
+                    return await self._first(name, by)
         except DATABASE_ERRORS as error:
             log.warning("the books do not say whether a ticket was used", reason=reason_of(error))
             return None
+
+    async def _first(self, name: str, by: str) -> bool:
+        async with self._at_once.connect() as connection:
+            return bool((await connection.execute(CLAIM, {"ticket": name, "by": by})).scalar() == by)
 
     async def owner(self, call_sid: str) -> str:
         """Which process has a call; empty if none has said so, or the books do not answer within a second."""
@@ -62,3 +74,15 @@ class Claims:
         """Delete what was used before (aware): such tickets are late by themselves. How many."""
         async with self._engine.begin() as connection:
             return (await connection.execute(delete(used_tickets).where(used_tickets.c.at < before))).rowcount
+
+
+@asynccontextmanager
+async def open_claims(url: str) -> AsyncIterator[Claims]:
+    """Claims with connections of their own, that are open and not looked at before each use: a caller's greeting waits for these."""
+    engine = make_engine(url, pool_size=1, max_overflow=1, checks=False)
+    try:
+        claims = Claims(engine)
+        await claims.owner("")
+        yield claims
+    finally:
+        await engine.dispose()

@@ -94,11 +94,13 @@ def make_engine(
     max_overflow: int = 5,
     keep_connections: bool = True,
     command_seconds: float | None = COMMAND_SECONDS,
+    checks: bool = True,
 ) -> AsyncEngine:
     """An engine on `url`, not connected yet.
 
     keep_connections: False opens one for every use, for a command that is soon over.
     command_seconds: limit of one statement; None for migrations.
+    checks: see whether a kept connection still works before each use, which takes four ways to Postgres and back.
     """
     url = database_url(url if isinstance(url, str) else url.render_as_string(hide_password=False))
     query = {name: str(value) for name, value in url.query.items()}
@@ -126,7 +128,7 @@ def make_engine(
             "pool_size": pool_size,
             "max_overflow": max_overflow,
             "pool_timeout": CONNECT_SECONDS,
-            "pool_pre_ping": True,
+            "pool_pre_ping": checks,
             "pool_recycle": RECYCLE_SECONDS,
         }
         if keep_connections

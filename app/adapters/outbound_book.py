@@ -104,7 +104,7 @@ class OutboundBook:
         attempts = (await connection.execute(query.order_by(outbound_attempts.c.seq))).all()
         sids = [attempt.call_sid for attempt in reversed(attempts) if attempt.call_sid]
         found = select(call_outcomes.c.call_sid, call_outcomes.c.fields).where(call_outcomes.c.call_sid.in_(sids))
-        outcomes = {sid: fields for sid, fields in await connection.execute(found)} if sids else {}
+        outcomes = {one.call_sid: one.fields for one in await connection.execute(found)} if sids else {}
         outcome = next((outcomes[sid] for sid in sids if sid in outcomes), None)
         return Placed(
             reference=row.reference,

@@ -2,7 +2,8 @@
 
 A call changes within LONGEST_CALL of its start at most. A day that ended before that is counted into `stat_days`: a row for each
 mode and model, with its sums, and its waits as histograms, so that days can be added up. What is not kept yet, and the days since,
-are counted when they are asked for. A day is known by its two edges: one on another zone's clock is another day.
+are counted when they are asked for; of those, `Recent` knows the ones that are over, for some minutes. A day is known by its two
+edges: one on another zone's clock is another day.
 
 Percentiles are true to 1 % (stats_sums.py). Periods with few calls are counted exactly, and so is one
 day by its hours: stats_queries.py does both.
@@ -12,6 +13,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,6 +34,10 @@ KEPT_DAYS = 90
 AT_ONCE = 5
 """Days that are counted together."""
 EVERY_SECONDS = 3600.0
+STILL = timedelta(hours=1)
+"""After its end few of a day's calls change: nearly all are over, and their tools have come back."""
+RECENT = timedelta(minutes=10)
+"""For so long a day that is over, but may change, is not counted again."""
 
 
 Key = tuple[int, str, str]
@@ -40,12 +46,38 @@ Key = tuple[int, str, str]
 _day = msgspec.json.Decoder(Day)
 
 
-async def figures(engine: AsyncEngine, wish: Wish, now: datetime) -> Stats:
-    """All figures of a period, as `stats` has them. Its buckets are days, unless it is short."""
+class Recent:
+    """Days that are over, but not settled, as they were counted some minutes ago: only today is left to be counted."""
+
+    def __init__(self) -> None:
+        self._at = datetime.min.replace(tzinfo=UTC)
+        self._days: dict[tuple[datetime, datetime], dict[Key, Day]] = {}
+        """By its edges; as `count_days` has a day that is alone, so its number is 0."""
+
+    async def count(self, engine: AsyncEngine, edges: Sequence[datetime], now: datetime) -> dict[Key, Day]:
+        """What `count_days` says of these days; those that ended an hour ago or more as of RECENT ago at most."""
+        spans = list(pairwise(edges))
+        if now - self._at >= RECENT:
+            self._days.clear()
+        known = len(list(takewhile(self._days.__contains__, spans)))
+        found = {(n, mode, model): day for n in range(known) for (_, mode, model), day in self._days[spans[n]].items()}
+        if known == len(spans):
+            return found
+        if not self._days:
+            self._at = now
+        fresh = await count_days(engine, edges[known:])
+        for n, span in enumerate(spans[known:]):
+            if span[1] <= now - STILL:
+                self._days[span] = {(0, *key[1:]): day for key, day in fresh.items() if key[0] == n}
+        return found | {(known + n, mode, model): day for (n, mode, model), day in fresh.items()}
+
+
+async def figures(engine: AsyncEngine, wish: Wish, now: datetime, recent: Recent | None = None) -> Stats:
+    """All figures of a period, as `stats` has them. Its buckets are days, unless it is short. recent: of who asks often."""
     if wish.edges[-1] - wish.edges[0] <= timedelta(hours=26) or await few(engine, wish.edges):
         return await stats(engine, wish)
     settled = await keep_days(engine, wish.edges, now)
-    live = await count_days(engine, wish.edges[settled:]) if settled < len(wish.edges) - 1 else {}
+    live = await (recent or Recent()).count(engine, wish.edges[settled:], now)
     rows = (await ask(engine, (KEPT, {"since": wish.edges[0], "until": wish.edges[settled]})))[0]
 
     def add_up() -> Stats:
@@ -138,7 +170,8 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
 
 _CALLS = """
     (SELECT width_bucket(started_at, CAST(:edges AS timestamptz[])) - 1 AS bucket, mode COLLATE "C" AS mode,
-        coalesce(model, '') COLLATE "C" AS model, call_sid, outcome, cuts, cost_usd, ended_at - started_at AS lasted, greeting_path, greeting_ms, turn_ms
+        coalesce(model, '') COLLATE "C" AS model, call_sid, outcome, cuts, cost_usd, ended_at - started_at AS lasted,
+        greeting_path, greeting_ms, turn_ms
     FROM calls WHERE started_at >= :since AND started_at < :until) AS c
 """
 

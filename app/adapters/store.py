@@ -273,15 +273,17 @@ class CallStore:
         async with self._engine.connect() as connection:
             return dict((await connection.execute(query)).scalars().first() or {})
 
-    async def close_lost(self, *, call_sid: str = "", started_before: datetime | None = None) -> int:
-        """Close calls that no process will close any more, with the outcome `lost`; how many.
+    async def close_lost(
+        self, *, call_sid: str = "", started_before: datetime | None = None, outcome: str = "lost"
+    ) -> int:
+        """Close calls that no process will close any more; how many.
 
         call_sid: that one. started_before (aware): all that were begun before, and never ended.
         """
         open_calls = calls.c.ended_at.is_(None)
         which = calls.c.call_sid == call_sid if started_before is None else calls.c.started_at < started_before
         now = datetime.now(UTC)
-        query = update(calls).where(open_calls, which).values(ended_at=now, outcome="lost")
+        query = update(calls).where(open_calls, which).values(ended_at=now, outcome=outcome)
         async with self._engine.begin() as connection:
             closed = (await connection.execute(query)).rowcount
             await connection.execute(_finished(call_sid, now))

@@ -27,7 +27,8 @@ BODY_BYTES = 16 * 1024
 BODY_SECONDS = 5.0
 KEY_LENGTH = 200
 STATUS = {
-    "do_not_call": 403, "already_ringing": 409, "already_waiting": 409, "key_reused": 409, "caps_reached": 429, "no_carrier": 503, "draining": 503,
+    "do_not_call": 403, "already_ringing": 409, "already_waiting": 409, "key_reused": 409, "caps_reached": 429,
+    "no_carrier": 503, "draining": 503,
     "unavailable": 503, "not_json": 400, "too_large": 413, "too_slow": 408, "no_token": 401, "wrong_token": 401,
     "not_found": 404, "not_waiting": 409,
 }  # fmt: skip

@@ -31,9 +31,9 @@ class Earlier:
         """The transfers of such a call; none if the books do not answer in time."""
         return await self._ask(call_sid, self.books.transfers(call_sid)) or []
 
-    async def close_lost(self, call_sid: str) -> None:
+    async def close_lost(self, call_sid: str, outcome: str = "lost") -> None:
         """The end of such a call: its row is closed, if there is one that is open; else an hour later, by its age."""
-        await self._ask(call_sid, self.books.close_lost(call_sid=call_sid))
+        await self._ask(call_sid, self.books.close_lost(call_sid=call_sid, outcome=outcome))
 
     async def _recalled(self, call_sid: str) -> Recalled:
         return await self.books.recalled(call_sid) or nothing_known(call_sid)

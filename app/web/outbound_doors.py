@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.adapters.database import DATABASE_ERRORS, reason_of
 from app.core.record import Milestone
-from app.dialler import Dialler
+from app.dialler import RESULTS, Dialler
 from app.web.guard import Form, Guard, Refused
 from app.web.timed import answering
 from app.web.voice import OVER, Voice
@@ -81,6 +81,6 @@ class OutboundDoors:
             await self.dialler.goes_on(reference, call_sid)
             return twiml.nothing()
         if call_sid not in self.dialler.board.calls:
-            await self.voice.earlier.close_lost(call_sid)
+            await self.voice.earlier.close_lost(call_sid, "lost" if status == "completed" else RESULTS[status])
         await self.dialler.over(reference, call_sid, status)
         return twiml.nothing()

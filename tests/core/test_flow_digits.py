@@ -41,6 +41,37 @@ def test_as_many_digits_as_may_be_need_no_end_and_a_long_pause_is_one() -> None:
     assert slow.did(do.RunTool).arguments == '{"number":471}'
 
 
+def test_the_pause_that_ends_digits_begins_when_the_caller_is_done_speaking() -> None:
+    call = in_order()
+    presses(call, "47")
+    call.waits(3000)
+    call.act(ev.CallerSpoke("u1"))
+    call.waits(12_000)
+    assert call.did_not(do.RunTool)
+    call.act(ev.CallerStopped("u1"))
+    call.waits(4900)
+    assert call.did_not(do.RunTool)
+    presses(call, "1")
+    call.waits(5100)
+    assert call.did(do.RunTool).arguments == '{"number":471}'
+
+
+def test_the_end_key_ends_digits_while_the_caller_speaks() -> None:
+    call = in_order()
+    presses(call, "47")
+    call.act(ev.CallerSpoke("u1"))
+    presses(call, "#")
+    assert call.did(do.RunTool).arguments == '{"number":47}'
+
+
+def test_a_key_that_is_a_way_does_not_wait_for_silence() -> None:
+    call = in_order()
+    call.act(ev.CallerSpoke("u1"))
+    presses(call, "0")
+    call.waits(1600)
+    assert call.did(do.PutThrough).to == "office"
+
+
 def test_one_digit_that_is_a_way_is_taken_if_no_other_follows() -> None:
     call = in_order()
     presses(call, "0")
