@@ -7,6 +7,9 @@ knows, counts as one from a state in which all parties must agree.
     how            who says it                                         heard
     before_stream  the carrier's <Say>, before it opens the stream     once the stream has started: it comes after the sentence
     greeting       the agent, as its first words                       once its turn has the sentence, and that much was played
+
+How much sound holds the sentence is known where the voice marks its words, and estimated once all the sound of the turn has come.
+If it never came (the model stalled, with its words ahead of its sound), only what the slowest voice needs counts as heard.
 """
 
 import re
@@ -27,7 +30,7 @@ How = Literal["before_stream", "greeting"]
 
 US_NUMBER = re.compile(r"\+1([2-9]\d\d)[2-9]\d{6}")
 SLOW_CHARACTERS_A_SECOND = 10.0
-"""The carrier's voices say some 15; a sentence never takes longer than by this and LEAD_SECONDS."""
+"""Voices say some 15; a sentence never takes longer than by this and LEAD_SECONDS, which are the carrier's."""
 LEAD_SECONDS = 2.0
 FAST_LETTERS_A_SECOND = 24.0
 """Nobody speaks faster, spaces not counted: words come from the model ahead of their sound, and may seem heard by that."""
@@ -128,8 +131,18 @@ def _heard_in(turn: Spoken, sentence: str) -> int | None:
     if begins < 0 or not wanted or turn.heard_ms < 1000 * len(wanted) / FAST_LETTERS_A_SECOND:
         return None
     ends = said[begins + len(wanted) - 1][1] + 1
-    needed = min(turn.sent_ms, turn.sent_ms * ends / len(turn.text) + MARGIN_MS)
-    return turn.start_ms + round(needed) if turn.heard_ms >= needed else None
+    needed = _needed_ms(turn, ends)
+    return turn.start_ms + needed if turn.heard_ms >= needed else None
+
+
+def _needed_ms(turn: Spoken, characters: int) -> int:
+    """How much of a turn's sound holds so many characters of its text; never too little."""
+    marked = next((at_ms for ends, at_ms in turn.marks if ends >= characters), None)
+    if marked is not None:
+        return marked
+    if turn.whole:
+        return round(min(turn.sent_ms, turn.sent_ms * characters / len(turn.text) + MARGIN_MS))
+    return round(1000 * characters / SLOW_CHARACTERS_A_SECOND)
 
 
 def _letters(text: str) -> list[tuple[str, int]]:

@@ -264,6 +264,8 @@ class Dialler:
         if claimed is None or mode is None:
             log.warning("a call was answered that nobody asked for", reference=reference, call_sid=call_sid)
             return None
+        if reference in self._ringing:
+            self._sids[reference] = call_sid
         return self.board.outgoing(self.info(claimed, call_sid), mode)
 
     async def goes_on(self, reference: str, call_sid: str) -> None:

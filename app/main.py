@@ -155,7 +155,7 @@ class House:
             public_url=settings.public_url,
         )
         self.lag = LoopLag(settings.max_loop_lag_ms)
-        self.board.spending = Spending.of(settings, engine, self.lag, settled=lambda: self.journal.pending == 0)
+        self.board.spending = Spending.of(settings, engine, self.lag, settled=self.journal.flush)
         if self.traces is not None:
             self.traces.watch(self.board, self.warm)
         self.cold = ColdStreams(self.board, Earlier(CallStore(engine)), Fly(settings.fly_machine))

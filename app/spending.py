@@ -97,10 +97,10 @@ class Spending:
         lag: LoopLag,
         books: Books,
         *,
-        settled: Callable[[], bool] = lambda: True,
+        settled: Callable[[], Awaitable[bool]],
         utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """settled: whether every row that was put until now is in the books."""
+        """settled: waits until every row that was put until now is in the books; False: they do not take them."""
         self.limits = limits
         self.office = office
         self.lag = lag
@@ -115,7 +115,7 @@ class Spending:
         self._came: dict[str, deque[datetime]] = defaultdict(deque)
 
     @classmethod
-    def of(cls, settings: Settings, engine: AsyncEngine, lag: LoopLag, *, settled: Callable[[], bool]) -> "Spending":
+    def of(cls, settings: Settings, engine: AsyncEngine, lag: LoopLag, *, settled: Callable[[], Awaitable[bool]]) -> "Spending":
         """By the settings' caps, with the books of a database."""
         limits = Limits(
             caller_day=settings.max_caller_day_cost_usd,
@@ -192,12 +192,14 @@ class Spending:
             self._forget_old(came)
             if not came:
                 del self._came[caller]
-        if not self.limits.money or not self._settled():
+        if not self.limits.money:
+            return
+        done = {sid for sid, one in self._own.items() if one.call.finished}
+        if not await self._settled():
             return
         self._turn_of_day()
         day = self._day
-        done = [sid for sid, one in self._own.items() if one.call.finished]
-        still = [sid for sid, one in self._own.items() if not one.call.finished]
+        still = [sid for sid in self._own if sid not in done]
         began = datetime(day.year, day.month, day.day, tzinfo=self.office.zone)
         try:
             sums = await self._books(began, still)

@@ -27,7 +27,8 @@ from app.tickets import Ticket, Tickets
 log = structlog.get_logger()
 
 UNKNOWN_SEQ = 10_000
-"""Where rows of a call begin whose earlier ones cannot be read: nothing on record may be written over."""
+"""Where rows of a call begin whose earlier ones cannot be read, and again so much further for each stream that the carrier's URL
+counts: nothing on record may be written over."""
 RETRY_SECONDS = 1.0
 OWNER_SECONDS = 0.15
 """So long the books may take to say that a ticket of our own was not used elsewhere."""
@@ -74,10 +75,11 @@ class Takeover(Outgoing):
             or (transfer is not None and transfer > (attempts[-1].seq if attempts else -1))
         )
 
-    def take_up(self, info: CallInfo, mode: Mode, recalled: Recalled | None) -> LiveCall | None:
+    def take_up(self, info: CallInfo, mode: Mode, recalled: Recalled | None, *, asked: int = 0) -> LiveCall | None:
         """Go on with a call that another process began; None if there is no room.
 
-        recalled: what the books know of it. None: they did not answer; its rows then begin far behind those it may have.
+        recalled: what the books know of it. None: they did not answer; its rows then begin far behind those it may have. asked: as
+        for `outdated`: streams are counted by it where the books lag behind, or do not answer, so that no call is resumed for ever.
         """
         known = self.calls.get(info.call_sid)
         if known is not None and not known.finished:
@@ -96,13 +98,13 @@ class Takeover(Outgoing):
             info = msgspec.structs.replace(info, fields=recalled.fields)
         call = self._begin(info, mode, milestone="taken_up")
         metrics.calls_taken_up_total.labels("books" if recalled is not None else "none").inc()
-        call.record = recalled.record if recalled is not None else _unknown(info, mode)
+        call.record = recalled.record if recalled is not None else _unknown(info, mode, max(1, asked) * UNKNOWN_SEQ)
         call.record.mode = mode.name
         call.transfers.recall(call.record.attempts, first_seq=0 if recalled is not None else call.record.first_seq)
-        call.streams = call.tickets = 1
+        call.streams = call.tickets = max(1, asked)
         if recalled is not None:
             if recalled.standing is not None:
-                call.streams = call.tickets = 0
+                call.streams, call.tickets = 0, asked
                 restore(call, recalled.standing)
             call.captured = recalled.captures
             call.briefing = briefing(recalled)
@@ -212,19 +214,23 @@ def briefing(recalled: Recalled) -> str:
     if done:
         told = (f"{tool.name}({tool.arguments[:TOOL_CHARACTERS]}) = {tool.result[:TOOL_CHARACTERS]}" for tool in done)
         parts.append(f"Done in this call already, and not to be done again: {'; '.join(told)}.")
+    begun = [tool for tool in recalled.tools if tool.status in ("late", "working")][-TOOLS_TOLD:]
+    if begun:
+        told = (f"{tool.name}({tool.arguments[:TOOL_CHARACTERS]})" for tool in begun)
+        parts.append(f"Begun, and it is not known whether it was done; do not say that it is: {'; '.join(told)}.")
     return " ".join(parts)
 
 
-def _unknown(info: CallInfo, mode: Mode) -> CallRecord:
-    """The record of a call of which the books could not be asked."""
+def _unknown(info: CallInfo, mode: Mode, first: int) -> CallRecord:
+    """The record of a call of which the books could not be asked: its rows begin with this number."""
     return CallRecord(
         call_sid=info.call_sid,
         mode=mode.name,
-        first_seq=UNKNOWN_SEQ,
-        tool_calls=UNKNOWN_SEQ,
-        captures=UNKNOWN_SEQ,
-        spans=UNKNOWN_SEQ,
-        responses=UNKNOWN_SEQ,
+        first_seq=first,
+        tool_calls=first,
+        captures=first,
+        spans=first,
+        responses=first,
     )
 
 

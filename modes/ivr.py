@@ -13,6 +13,7 @@ from app.mode import (
     Flow,
     Go,
     Mode,
+    PhoneNumber,
     State,
     ToolError,
     Transfer,
@@ -33,7 +34,7 @@ class Choice(msgspec.Struct):
     account: str = ""
     """The account number that was typed or said."""
     callback: str = ""
-    """The number to ring back, as digits."""
+    """The number to ring back, E.164."""
     reference: str = ""
     """Of the note that the office got."""
 
@@ -78,11 +79,11 @@ async def note_account(call: CallContext, number: Number) -> dict[str, Any]:
 
 
 @tool(filler="One moment, I am writing that down.")
-async def request_callback(call: CallContext, number: Number) -> dict[str, Any]:
-    """Have the office call the caller back at this number."""
-    reference = await _note(call, "Please call back: asked for in the menu.", number)
-    call.outcome.update(result="callback", callback=number, reference=reference)
-    return {"saved": True, "say": f"Somebody will call you back at {_spelled(number)}."}
+async def request_callback(call: CallContext, number: PhoneNumber) -> dict[str, Any]:
+    """Have the office call the caller back at this number, after it was typed or read back."""
+    reference = await _note(call, "Please call back: asked for in the menu.", number.value)
+    call.outcome.update(result="callback", callback=number.value, reference=reference)
+    return {"saved": True, "say": f"Somebody will call you back at {_spelled(number.value.removeprefix('+'))}."}
 
 
 @tool

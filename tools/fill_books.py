@@ -27,7 +27,7 @@ from app.adapters.embedded_pg import EmbeddedPostgres
 from app.adapters.late_indexes import LATE, build_missing
 from app.adapters.ledger_queries import Edge, Ledger, Wanted
 from app.adapters.migrate import migrate
-from app.adapters.stats_days import EXACT_CALLS, FEW, KEPT, Recent, day_edges, figures
+from app.adapters.stats_days import EXACT_CALLS, FEW, KEPT, Remembered, day_edges, figures
 from app.adapters.stats_queries import Wish, stats
 
 TURNS = 10
@@ -162,8 +162,8 @@ async def measure_figures(engine: AsyncEngine, *, plans: bool) -> None:
         edges = day_edges(days, now, ZoneInfo("America/Chicago"))
         if days == 1:
             edges = tuple(edges[0] + timedelta(hours=n) for n in range(25))
-        wish, took, total, recent = Wish(edges), [], 0, Recent()
-        kept = partial(figures, engine, wish, now, recent)
+        wish, took, total, remembered = Wish(edges), [], 0, Remembered()
+        kept = partial(figures, engine, wish, now, remembered)
         for count in (partial(stats, engine, wish), kept, kept):
             began = time.perf_counter()
             total = (await count()).total.calls

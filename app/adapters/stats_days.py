@@ -2,7 +2,7 @@
 
 A call changes within LONGEST_CALL of its start at most. A day that ended before that is counted into `stat_days`: a row for each
 mode and model, with its sums, and its waits as histograms, so that days can be added up. What is not kept yet, and the days since,
-are counted when they are asked for; of those, `Recent` knows the ones that are over, for some minutes. A day is known by its two
+are counted when they are asked for; `Remembered` saves a process most of both. A day is known by its two
 edges: one on another zone's clock is another day.
 
 Percentiles are true to 1 % (stats_sums.py). Periods with few calls are counted exactly, and so is one
@@ -31,6 +31,8 @@ log = structlog.get_logger()
 EXACT_CALLS = 10_000
 """So many calls are counted afresh in a fifth of a second."""
 KEPT_DAYS = 90
+MOST_REMEMBERED = 200
+"""Days, of some 30 kB."""
 AT_ONCE = 5
 """Days that are counted together."""
 EVERY_SECONDS = 3600.0
@@ -42,51 +44,69 @@ RECENT = timedelta(minutes=10)
 
 Key = tuple[int, str, str]
 """Bucket, mode and model."""
+Span = tuple[datetime, datetime]
+"""A day, by its edges."""
+Part = tuple[str, str, Day]
+"""Mode, model, and a day of the calls with them."""
 
 _day = msgspec.json.Decoder(Day)
 
 
-class Recent:
-    """Days that are over, but not settled, as they were counted some minutes ago: only today is left to be counted."""
+class Remembered:
+    """Days that one process need not count again: settled ones, and for RECENT those that are over. Left of a period is today."""
 
     def __init__(self) -> None:
+        self.settled: dict[Span, list[Part]] = {}
+        """As `stat_days` has them."""
+        self._over: dict[Span, list[Part]] = {}
         self._at = datetime.min.replace(tzinfo=UTC)
-        self._days: dict[tuple[datetime, datetime], dict[Key, Day]] = {}
-        """By its edges; as `count_days` has a day that is alone, so its number is 0."""
+        """When the first of those that are over was counted."""
 
-    async def count(self, engine: AsyncEngine, edges: Sequence[datetime], now: datetime) -> dict[Key, Day]:
-        """What `count_days` says of these days; those that ended an hour ago or more as of RECENT ago at most."""
+    async def since(self, engine: AsyncEngine, edges: Sequence[datetime], now: datetime) -> list[list[Part]]:
+        """The days between edges, none of which is settled; those that ended an hour ago may be as of RECENT ago."""
         spans = list(pairwise(edges))
         if now - self._at >= RECENT:
-            self._days.clear()
-        known = len(list(takewhile(self._days.__contains__, spans)))
-        found = {(n, mode, model): day for n in range(known) for (_, mode, model), day in self._days[spans[n]].items()}
-        if known == len(spans):
-            return found
-        if not self._days:
+            self._over.clear()
+        known = [self._over[span] for span in takewhile(self._over.__contains__, spans)]
+        if len(known) == len(spans):
+            return known
+        if not self._over:
             self._at = now
-        fresh = await count_days(engine, edges[known:])
-        for n, span in enumerate(spans[known:]):
+        fresh: list[list[Part]] = [[] for _ in spans[len(known) :]]
+        for (n, mode, model), day in (await count_days(engine, edges[len(known) :])).items():
+            fresh[n].append((mode, model, day))
+        for span, parts in zip(spans[len(known) :], fresh, strict=True):
             if span[1] <= now - STILL:
-                self._days[span] = {(0, *key[1:]): day for key, day in fresh.items() if key[0] == n}
-        return found | {(known + n, mode, model): day for (n, mode, model), day in fresh.items()}
+                self._over[span] = parts
+        return known + fresh
+
+    def keep(self, rows: Iterable[Any]) -> None:
+        """Rows of `stat_days`."""
+        if len(self.settled) > MOST_REMEMBERED:
+            self.settled.clear()
+        read: defaultdict[Span, list[Part]] = defaultdict(list)
+        for row in rows:
+            read[row.since, row.until].append((row.mode, row.model, _day.decode(row.figures)))
+        self.settled.update(read)
 
 
-async def figures(engine: AsyncEngine, wish: Wish, now: datetime, recent: Recent | None = None) -> Stats:
-    """All figures of a period, as `stats` has them. Its buckets are days, unless it is short. recent: of who asks often."""
-    if wish.edges[-1] - wish.edges[0] <= timedelta(hours=26) or await few(engine, wish.edges):
+async def figures(engine: AsyncEngine, wish: Wish, now: datetime, days: Remembered | None = None) -> Stats:
+    """All figures of a period, as `stats` has them. Its buckets are days, unless it is short. days: of who asks often."""
+    edges, days = wish.edges, days or Remembered()
+    if edges[-1] - edges[0] <= timedelta(hours=26):
         return await stats(engine, wish)
-    settled = await keep_days(engine, wish.edges, now)
-    live = await (recent or Recent()).count(engine, wish.edges[settled:], now)
-    rows = (await ask(engine, (KEPT, {"since": wish.edges[0], "until": wish.edges[settled]})))[0]
-
-    def add_up() -> Stats:
-        place = {edge: n for n, edge in enumerate(wish.edges)}
-        kept = ((place[row.since], row.mode, row.model, _day.decode(row.figures)) for row in rows if row.since in place)
-        fresh = ((settled + n, mode, model, day) for (n, mode, model), day in live.items())
-        return added(wish, [*kept, *fresh])
-
-    return await asyncio.to_thread(add_up)
+    settled = settled_of(edges, now)
+    spans = list(pairwise(edges[: settled + 1]))
+    known = sum(day.calls for span in spans for _, _, day in days.settled.get(span, ()))
+    if known <= EXACT_CALLS and await few(engine, edges):
+        return await stats(engine, wish)
+    if not days.settled.keys() >= set(spans):
+        await keep_days(engine, edges, now)
+        rows = (await ask(engine, (KEPT, {"since": edges[0], "until": edges[settled]})))[0]
+        await asyncio.to_thread(days.keep, rows)
+    late = await days.since(engine, edges[settled:], now)
+    parts = [*(days.settled[span] for span in spans), *late]
+    return await asyncio.to_thread(added, wish, [(n, *part) for n, day in enumerate(parts) for part in day])
 
 
 FEW = """
@@ -94,7 +114,7 @@ FEW = """
     FROM (SELECT FROM calls WHERE started_at >= :since AND started_at < :until LIMIT :most + 1) AS counted
 """
 KEPT = """
-    SELECT since, mode, model, figures FROM stat_days
+    SELECT since, until, mode, model, figures FROM stat_days
     WHERE since >= :since AND until <= :until
 """
 EDGES_KEPT = "SELECT DISTINCT since, until FROM stat_days WHERE since >= :since AND until <= :until"
@@ -111,9 +131,14 @@ async def few(engine: AsyncEngine, edges: Sequence[datetime]) -> bool:
     return bool((await ask(engine, (FEW, values)))[0][0].few)
 
 
+def settled_of(edges: Sequence[datetime], now: datetime) -> int:
+    """How many of the first days between edges cannot change any more."""
+    return sum(edge <= now - LONGEST_CALL for edge in edges[1:])
+
+
 async def keep_days(engine: AsyncEngine, edges: Sequence[datetime], now: datetime) -> int:
     """Count and keep the days between edges that are settled and not kept yet; how many of the first days are settled."""
-    settled = sum(edge <= now - LONGEST_CALL for edge in edges[1:])
+    settled = settled_of(edges, now)
     values = {"since": edges[0], "until": edges[settled]}
     kept = {(row.since, row.until) for row in (await ask(engine, (EDGES_KEPT, values)))[0]} if settled else set()
     missing = [n for n in range(settled) if (edges[n], edges[n + 1]) not in kept]

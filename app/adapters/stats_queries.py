@@ -20,6 +20,8 @@ LONGEST_CALL = timedelta(days=2)
 """A tool call is written down within this of its call's start."""
 MEMORY = "64MB"
 """For one sort: a month's waits stay in memory."""
+LOCALLY = text(f"SELECT set_config('work_mem', '{MEMORY}', true), set_config('jit', 'off', true)")
+"""Compiling takes longer than the figures. One question, since on a busy machine each costs more than its work."""
 MOST_NAMES = 30
 """Modes, models or tools that are told apart; what is rarer is left out of the tables."""
 
@@ -288,6 +290,5 @@ async def ask(engine: AsyncEngine, *questions: tuple[str, dict[str, Any]]) -> li
     async with engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         async with connection.begin():
-            await connection.execute(text(f"SET LOCAL work_mem = '{MEMORY}'"))
-            await connection.execute(text("SET LOCAL jit = off"))  # compiling takes longer than the figures
+            await connection.execute(LOCALLY)
             return [(await connection.execute(text(sql), values)).all() for sql, values in questions]

@@ -52,8 +52,9 @@ OVER = timedelta(hours=5)
 RECENT = timedelta(hours=50)
 SPOOLED = timedelta(minutes=1)
 
-SEQ_GAP = 20
-"""Left free behind the last row of a stream whose end is not on record: its process may be alive, and still write of it."""
+SEQ_GAP = 1000
+"""Left free behind the last row of a stream whose end is not on record: its process may be alive, or have died with rows on its disk
+that are written when it starts again. An hour of talk has fewer turns; what was on that disk must not be written over ours."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,20 +204,21 @@ class CallStore:
             self.milestones(call_sid),
         )
         states = [row.name for row in milestones if row.name.startswith("state_")]
-        gap = 0 if call.ended_at is not None or not turns else SEQ_GAP
+        streamed = turns or (standing and standing.streams) or any(row.name == "stream_started" for row in milestones)
+        gap = SEQ_GAP if streamed and call.ended_at is None else 0
         record = CallRecord(
             call_sid=call_sid,
             mode=call.mode,
             spoken=[],
-            first_seq=max((turn.seq + 1 + gap for turn in turns), default=0),
+            first_seq=max((turn.seq + 1 + gap for turn in turns), default=gap),
             earlier=[(turn.who, turn.heard_text) for turn in turns if turn.heard_text],
             attempts=attempts,
-            tool_calls=max((tool.seq + 1 + gap for tool in tools), default=0),
+            tool_calls=max((tool.seq + 1 + gap for tool in tools), default=gap),
             done_before=dict(Counter(tool.name for tool in tools if tool.status == "ok")),
-            captures=max((row.seq + 1 + gap for row in captures), default=0),
+            captures=max((row.seq + 1 + gap for row in captures), default=gap),
             consents=consents,
-            spans=max((span.seq + 1 + gap for span in spans), default=0),
-            responses=max((row.seq + 1 + gap for row in responses), default=0),
+            spans=max((span.seq + 1 + gap for span in spans), default=gap),
+            responses=max((row.seq + 1 + gap for row in responses), default=gap),
             slowest_turn_ms=call.slowest_turn_ms or 0,
             cuts=call.cuts or 0,
             turn_ms=list(call.turn_ms or ()),

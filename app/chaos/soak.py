@@ -146,7 +146,7 @@ async def _soak(calls: int, at_a_time: int, done_so_far: Callable[[Look], object
 
 
 async def _calls(server: Server, count: int, at_a_time: int, done: int) -> None:
-    """So many calls, a few at a time, by a carrier whose connections are gone afterwards. Raises TimeoutError: one was not greeted."""
+    """So many calls, by a carrier whose connections are gone afterwards. Raises TimeoutError if one is not greeted."""
     free = asyncio.Semaphore(at_a_time)
     carrier = Carrier(auth_token=TOKEN, account_sid=ACCOUNT, public_url=PUBLIC, connect_to=server.url, keep_audio=False)
 

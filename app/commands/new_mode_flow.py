@@ -14,6 +14,7 @@ from app.mode import (
     Flow,
     Go,
     Mode,
+    PhoneNumber,
     State,
     Transfer,
     about,
@@ -28,9 +29,6 @@ class Outcome(msgspec.Struct):
     callback: str = ""
 
 
-Number = Annotated[str, about("digits only, as typed or read back to the caller", pattern=r"^\\d{{4,15}}$")]
-
-
 @tool
 async def put_through(desk: Annotated[str, about("name of the desk", max_length=40)]) -> Transfer:
     """Connect the caller to a person, as soon as they ask for one."""
@@ -38,11 +36,11 @@ async def put_through(desk: Annotated[str, about("name of the desk", max_length=
 
 
 @tool(filler="One moment, I am writing that down.")
-async def request_callback(call: CallContext, number: Number) -> dict[str, Any]:
-    """Have the office call the caller back at this number."""
-    await call.store.add_message(name="telephone menu", text="Please call back.", phone=number, key=call.key)
-    call.outcome.update(result="callback", callback=number)
-    return {{"saved": True, "say": f"Somebody will call you back at {{' '.join(number)}}."}}
+async def request_callback(call: CallContext, number: PhoneNumber) -> dict[str, Any]:
+    """Have the office call the caller back at this number, after it was typed or read back."""
+    await call.store.add_message(name="telephone menu", text="Please call back.", phone=number.value, key=call.key)
+    call.outcome.update(result="callback", callback=number.value)
+    return {{"saved": True, "say": f"Somebody will call you back at {{' '.join(number.value.removeprefix('+'))}}."}}
 
 
 @tool
@@ -142,7 +140,7 @@ tools = [{{ name = "end_call", arguments = {{}} }}]
 
 [expect]
 ended_by = "agent"
-outcome = {{ kind = "{name}", valid = true, fields = {{ result = "callback", callback = "4155550133" }} }}
+outcome = {{ kind = "{name}", valid = true, fields = {{ result = "callback", callback = "+14155550133" }} }}
 tools = ["choose:ok", "request_callback:ok", "end_call:ok"]
 """
 
@@ -174,7 +172,7 @@ def test_a_caller_presses_and_types_a_number_and_is_called_back(rehearse: Callab
     call.agent_says("Please enter your number, then press pound.", ms=1500)
     call.caller_presses("4155550133#")
     call.waits(ms=100)
-    assert call.outcome == {{"result": "callback", "callback": "4155550133"}}
+    assert call.outcome == {{"result": "callback", "callback": "+14155550133"}}
     assert call.record.flow_state == "done"
     call.agent_says("Somebody will call you back.", ms=1500)
     call.waits(ms=1600)

@@ -81,6 +81,8 @@ class Guided(Stage):
         if not self.listening:
             self.timers.set("keys", now + self.terms.keys_seconds)
             return []
+        if self.sequencer.caller_speaking and self._await_digits(now):
+            return []
         self.timers.drop("keys")
         keys, self._keys = self._keys, ""
         if self.flow is not None and self.flow.reads_keys and not self._how:
@@ -92,6 +94,13 @@ class Guided(Stage):
         self._stopped_at = now
         self._expect_answer(now)
         return [*self._cut(now, cancel=True), self._told(keys), *self.sequencer.want()]
+
+    def _await_digits(self, now: float) -> bool:
+        """The pause that ends typed digits begins: while the caller speaks it does not run. False if none are awaited."""
+        awaited = self.flow is not None and self.flow.typing and not self.flow.may_be_a_way
+        if awaited:
+            self.timers.set("keys", now + self.terms.digits_seconds)
+        return awaited
 
     def _wrong_keys(self, keys: str, now: float) -> list[do.Effect]:
         """Keys that mean nothing here, all of one burst: a failure, told to the model."""

@@ -20,6 +20,9 @@ Cause = Literal["lost", "stalled", "failed", "refused", "expired", "rollover"]
 
 WINDOW = 300.0
 RECONNECTS = 3
+APART = (0.0, 0.4, 1.2)
+"""Seconds from one try on a server to the next one, in a row: a server that is just being restarted refuses at once, and three tries
+within a moment would be none."""
 
 
 @dataclass(slots=True)
@@ -56,6 +59,14 @@ class Ladder:
         self.fruitless += 1
         self.tries.append(now)
         return rung
+
+    def waits(self, now: float) -> float:
+        """Seconds until the try that `climb` has just granted is to be made."""
+        apart = APART[min(self.fruitless, len(APART)) - 1]
+        if self.fruitless < 2 or len(self.tries) < 2:
+            return 0.0
+        self.tries[-1] = max(now, self.tries[-2] + apart)
+        return self.tries[-1] - now
 
     def holds(self) -> None:
         """The session does what it is there for."""

@@ -109,8 +109,8 @@ class CallMachine(Recovery):
                 return self._response_done(event, now)
             case ev.AgentSpoke(response_id=response, item_id=item):
                 return self._agent_spoke(response, item, now)
-            case ev.AgentAudioEnded(item_id=item):
-                return self.talk.mark(item)
+            case ev.AgentAudioEnded(response_id=response, item_id=item):
+                return self.talk.audio_ended(response, item)
             case ev.ToolCalled():
                 return self._tool_called(event, now)
             case ev.ToolReturned():
@@ -206,6 +206,7 @@ class CallMachine(Recovery):
         self.timers.drop("speech")
         self._stopped_at = now
         self.talk.caller_stopped(item, now)
+        self._await_digits(now)
         self._quiet_from(now)
         self._expect_answer(now)
         return self._answer_unheld(now)
@@ -357,6 +358,8 @@ class CallMachine(Recovery):
                 return self._model_gone("the model said nothing in time", "stalled", now)
             case "mend":
                 return self._model_gone("no other session was ready in time", "stalled", now)
+            case "again":
+                return self._try_again(now)
             case "hush":
                 return self._hush(now)
             case "rollover":

@@ -265,6 +265,8 @@ class Spoken(msgspec.Struct):
     heard_ms: int = 0
     marks: list[Mark] = []
     """Where words end in the sound, as far as whoever spoke them said so."""
+    whole: bool = False
+    """Whether the model said that this is all the sound; else its words may be ahead of what was sent."""
 
     @property
     def heard_text(self) -> str:

@@ -56,7 +56,16 @@ class Recovery(ToolStage):
         if "moment" not in self.timers.due:
             noticed = max(now, self.playback.ends_at) + NOTICED_SECONDS
             self.timers.set("hush", min(noticed, self.timers.due.get("hush", noticed)))
+        if wait := self.ladder.waits(now):
+            self._rung, self._why = rung, why
+            self.timers.drop("mend")
+            self.timers.set("again", now + wait)
+            return told
         return [*told, self._open_again(why, rung, now, refused=refused)]
+
+    def _try_again(self, now: float) -> list[do.Effect]:
+        """The try that was put off is due, unless the caller is leaving by now."""
+        return [] if self._how or not self.mending else [self._open_again(self._why, self._rung, now)]
 
     def _let_go(self, now: float) -> list[do.Effect]:
         """There is no session from now on: what it owed is noted, and what it has said is heard on."""

@@ -75,6 +75,7 @@ class Stage:
         self._caller_began = False
         self._cause: Cause = "lost"
         self._rung: Rung = "again"
+        self._why = ""
         self._gap_from = 0.0
         self._retell_ms = 0
         self._broke_off = ""

@@ -76,6 +76,13 @@ class Talk:
             turn.marks.append((len(turn.text), event.ends_ms))
         return [do.Write(self.record.row(turn))] if event.whole else []
 
+    def audio_ended(self, response_id: str, item_id: str) -> list[do.Effect]:
+        """All sound of an item has come. That of a silenced response was not all sent."""
+        turn = self.record.find(item_id)
+        if turn is not None and response_id not in self.silenced:
+            turn.whole = True
+        return self.mark(item_id)
+
     def mark(self, item_id: str) -> list[do.Effect]:
         """Send a mark behind an item whose audio is complete."""
         if item_id not in self.unmarked:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Timer = Literal[
-    "hello", "moment", "first_audio", "answer", "stall", "hush", "mend", "rollover", "dormant", "speech", "keys", "filler",
+    "hello", "moment", "first_audio", "answer", "stall", "hush", "mend", "again", "rollover", "dormant", "speech", "keys", "filler",
     "leave", "max",
 ]  # fmt: skip
 

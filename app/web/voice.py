@@ -320,7 +320,7 @@ class Voice:
         recalled = await self.earlier.recall(info.call_sid)
         nobody = recalled is not None and not recalled.record.mode and recalled.standing is None
         if self.board.calls.get(info.call_sid) is call and not (begins and nobody):
-            self.board.take_up(info, mode, recalled)
+            self.board.take_up(info, mode, recalled, asked=asked)
         return mode
 
     def _mode(self, request: Request, info: CallInfo) -> Mode:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters import stats_days
-from app.adapters.stats_days import RECENT, Recent, day_edges, figures, keep_days
+from app.adapters.stats_days import RECENT, Remembered, day_edges, figures, keep_days
 from app.adapters.stats_queries import LONGEST_CALL, Group, Stats, Waits, Wish, stats
 from app.adapters.stats_sums import Histogram, Sum, middle
 from app.core.record import Row
@@ -110,22 +110,22 @@ async def test_a_settled_day_is_not_counted_again_and_a_fresh_one_always_is(engi
 async def test_a_day_that_is_just_over_is_counted_again_after_some_minutes_and_today_at_once(
     engine: AsyncEngine,
 ) -> None:
-    recent = Recent()
+    days = Remembered()
     await keep(engine, *call("CA1", NOON - timedelta(days=1)))
-    assert (await figures(engine, WEEK, NOON, recent)).total.calls == 1
+    assert (await figures(engine, WEEK, NOON, days)).total.calls == 1
     await keep(engine, *call("CA2", NOON - timedelta(days=1)), *call("CA3", NOON))
     for wish in (WEEK, Wish(EDGES[2:])):
-        found = await figures(engine, wish, NOON + RECENT / 2, recent)
+        found = await figures(engine, wish, NOON + RECENT / 2, days)
         assert [group.calls for group in found.buckets[-3:]] == [0, 1, 1]
-    found = await figures(engine, WEEK, NOON + RECENT, recent)
+    found = await figures(engine, WEEK, NOON + RECENT, days)
     assert [group.calls for group in found.buckets[-3:]] == [0, 2, 1]
 
 
 async def test_a_day_that_was_over_only_minutes_ago_is_counted_each_time(engine: AsyncEngine) -> None:
-    recent, late = Recent(), EDGES[-2] + timedelta(minutes=50)
+    days, late = Remembered(), EDGES[-2] + timedelta(minutes=50)
     for n in range(2):
         await keep(engine, *call(f"CA{n}", EDGES[-2] - timedelta(minutes=5)))
-        assert (await figures(engine, WEEK, late, recent)).buckets[-2].calls == n + 1
+        assert (await figures(engine, WEEK, late, days)).buckets[-2].calls == n + 1
 
 
 async def test_a_day_is_kept_only_once_none_of_its_calls_can_change(engine: AsyncEngine) -> None:

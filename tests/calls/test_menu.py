@@ -105,7 +105,7 @@ async def _a_nested_choice_leads_to_its_desk(house: Product) -> None:
 async def _what_is_typed_goes_to_the_tool_and_its_answer_is_said(house: Product) -> None:
     call, line = await by_keys(house, "2", "4155550133#", "1")
     assert line.verbs[-1] == "Hangup"
-    assert "at 4 1 5 5 5 5 0 1 3 3." in heard(line)
+    assert "at 1 4 1 5 5 5 5 0 1 3 3." in heard(line)
     assert line.said[-1] == keypad.BYE
 
     async def on_record() -> bool:
@@ -119,7 +119,7 @@ async def _what_is_typed_goes_to_the_tool_and_its_answer_is_said(house: Product)
     assert outcome.valid
     assert outcome.fields["result"] == "callback"
     (message,) = await house.rows("SELECT phone FROM messages WHERE reference = :r", r=outcome.fields["reference"])
-    assert message.phone == "4155550133"
+    assert message.phone == "+14155550133"
 
 
 async def _three_failures_are_a_person(house: Product, *keys: str) -> None:

@@ -83,7 +83,7 @@ def test_a_soak_is_flat_and_exact_or_says_what_is_not() -> None:
     assert soak.judge([_look(100, tasks=1, files=1), *flat[1:]]) == [], "the first calls fill caches"
     short = [_look(100 * n, rss_kb=90_000 + 9_000 * n, seconds=30.0 * n) for n in range(1, 5)]
     assert (soak.judge(short), soak.settled(short)) == ([], []), "calls that are over are remembered for a while"
-    assert "memory grew by 10240 bytes a call" in soak.judge([*flat[:2], _look(300, rss_kb=91_000)])[0]
+    assert "memory grew by 5120 bytes a call" in soak.judge([*flat[:2], _look(300, rss_kb=91_000)])[0]
     assert soak.judge([*flat[:2], _look(300, tasks=40)]) == ["tasks grew from 30 to 40"]
     assert soak.judge([*flat[:2], _look(300, files=40)]) == ["descriptors grew from 30 to 40"]
     assert soak.judge([*flat[:2], _look(300, turns=299)]) == ["after 300 calls there are 299 of turns"]

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 from app.area_codes import AREA_CODES, STATE_OF
 from app.consent import NO_NOTICE, Announcement, Notice, begin_with, decide, state_of, was_heard
 from app.consent_rules import ALL_PARTY, LONGEST, TEXTS, NumberRule, Rules
+from app.core import events as ev
 from app.core.record import CallInfo, Consent, Row, Spoken
 from app.mode import Disclosure
 from app.settings import ROOT
+from tests.core.story import Story
 
 CALIFORNIA, TEXAS, TORONTO, TOLL_FREE = "+14155550133", "+15125550133", "+14165550133", "+18005550133"
 OURS = "+14155550199"
@@ -184,8 +186,8 @@ def test_the_sentence_stands_first_in_the_opening_and_nothing_changes_without_on
 # --- heard ------------------------------------------------------------------------------------------------------------
 
 
-def spoken(text: str, heard_ms: int, sent_ms: int = 6000) -> Spoken:
-    return Spoken(0, "agent", "item_1", 0, heard_ms, text, sent_ms, heard_ms)
+def spoken(text: str, heard_ms: int, sent_ms: int = 6000, *, whole: bool = True) -> Spoken:
+    return Spoken(0, "agent", "item_1", 0, heard_ms, text, sent_ms, heard_ms, whole=whole)
 
 
 GREETING = f"{AI} Thank you for calling Lakeside Dental. How can I help you today?"
@@ -218,6 +220,40 @@ def test_case_marks_and_spaces_do_not_matter_but_words_do() -> None:
 def test_words_that_came_ahead_of_their_sound_were_not_heard() -> None:
     assert not was_heard(AI, [spoken(GREETING, heard_ms=400, sent_ms=400)])
     assert not was_heard(AI, [spoken(GREETING, heard_ms=0, sent_ms=0)])
+
+
+def test_a_sentence_whose_sound_broke_off_while_its_words_were_complete_was_not_heard() -> None:
+    long = TEXTS["en-US"].both
+    for played_ms in (1500, 3000, 4500):
+        assert not was_heard(long, [spoken(long, heard_ms=played_ms, sent_ms=played_ms, whole=False)]), played_ms
+    assert was_heard(long, [spoken(long, heard_ms=4500, sent_ms=4500)]), "a quick voice, to its end"
+
+
+@pytest.mark.parametrize("stalls", [True, False])
+def test_a_call_whose_model_stalls_in_the_sentence_has_not_heard_it(stalls: bool) -> None:
+    call = Story()
+    call.rings()
+    call.act(ev.ResponseStarted("r1"))
+    call.voice("r1", "a1", 3500)
+    call.tell(ev.AgentSaid("r1", "a1", TEXTS["en-US"].both, whole=True))
+    if not stalls:
+        call.act(ev.AgentAudioEnded("r1", "a1"), ev.ResponseDone("r1", "completed"))
+    call.waits(4000)
+    call.act(ev.CallerLeft())
+    assert call.record.spoken[0].heard_ms == 3500
+    assert was_heard(TEXTS["en-US"].both, call.record.spoken) is not stalls
+
+
+def test_of_sound_that_broke_off_after_the_sentence_so_much_counts_as_the_slowest_voice_needs() -> None:
+    assert was_heard(AI, [spoken(GREETING, heard_ms=4500, sent_ms=4500, whole=False)])
+
+
+def test_where_the_voice_marks_its_words_the_sentence_is_heard_at_its_mark() -> None:
+    turn = spoken(GREETING, heard_ms=3000, sent_ms=3000, whole=False)
+    turn.marks = [(10, 700), (len(AI), 2900), (len(GREETING), 7000)]
+    assert was_heard(AI, [turn])
+    turn.heard_ms = 2800
+    assert not was_heard(AI, [turn])
 
 
 def test_the_caller_s_own_words_prove_nothing() -> None:

@@ -40,8 +40,11 @@ class House:
         self.settled = True
         self.lag = LoopLag()
         self.spending = Spending(
-            Limits(**limits), OFFICE, self.lag, self._sums, settled=lambda: self.settled, utc=lambda: self.now
+            Limits(**limits), OFFICE, self.lag, self._sums, settled=self._settled, utc=lambda: self.now
         )
+
+    async def _settled(self) -> bool:
+        return self.settled
 
     async def _sums(self, since: datetime, but: Sequence[str]) -> list[Spent]:
         self.asked.append(since)

@@ -160,13 +160,31 @@ def test_a_caller_who_withholds_their_number_is_not_promised_a_call(rehearse: Re
 def test_a_call_back_is_for_the_number_that_was_given(call: Rehearsal) -> None:
     wants(call, "be called back")
     call.model_calls("request_callback", number="4155550144")
-    assert call.answer()["say"] == "Somebody will call you back at 4 1 5 5 5 5 0 1 4 4."
-    assert [phone for _, _, phone in call.store.messages] == ["4155550144"]
-    assert kept(call) == {"result": "callback", "callback": "4155550144", "reference": "M1"}
+    assert call.answer()["say"] == "Somebody will call you back at 1 4 1 5 5 5 5 0 1 4 4."
+    assert [phone for _, _, phone in call.store.messages] == ["+14155550144"]
+    assert kept(call) == {"result": "callback", "callback": "+14155550144", "reference": "M1"}
     assert at(call) == "done"
 
 
-@pytest.mark.parametrize("number", ["12", "1" * 16, "12a4", "+14155550144", "1234; DROP TABLE messages", ""])
+@pytest.mark.parametrize("number", ["4711", "555 0144", "1115550144", "415555014", "41555501444"])
+def test_a_number_that_nobody_can_be_called_at_is_asked_for_again(call: Rehearsal, number: str) -> None:
+    wants(call, "be called back")
+    call.agent_says("Which number, please?", ms=1000)
+    call.caller_presses(f"{number.replace(' ', '')}#")
+    call.waits(ms=100)
+    assert "is no phone number" in told(call)
+    assert call.did(RequestResponse)
+    assert call.last_tool().status == "refused"
+    assert call.store.messages == []
+    assert (at(call), call.record.flow_failures) == ("callback", 1)
+    call.agent_says("That is too short. Which number, with its area code?", ms=1500)
+    call.caller_presses("4155550144#")
+    call.waits(ms=100)
+    assert kept(call)["callback"] == "+14155550144"
+    assert at(call) == "done"
+
+
+@pytest.mark.parametrize("number", ["12", "1" * 16, "12a4", "1234; DROP TABLE messages", ""])
 def test_a_number_that_is_none_is_refused_and_nothing_is_kept(call: Rehearsal, number: str) -> None:
     wants(call, "be called back")
     call.model_calls("request_callback", number=number)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from app.adapters.database import DATABASE_ERRORS, reason_of
-from app.adapters.stats_days import Recent, day_edges, figures, midnight
+from app.adapters.stats_days import Remembered, day_edges, figures, midnight
 from app.adapters.stats_queries import Group, Stats, Wish
 from app.adapters.tables import storable
 from app.web.console import words
@@ -65,7 +65,7 @@ class StatsPage:
         self.console = console
         self._keep_seconds = keep_seconds
         self._kept: dict[Wish, tuple[float, datetime, Stats]] = {}
-        self._recent = Recent()
+        self._days = Remembered()
         self._one = asyncio.Lock()
 
     def routes(self) -> list[BaseRoute]:
@@ -126,7 +126,7 @@ class StatsPage:
                 if len(self._kept) >= KEPT:
                     self._kept.clear()
                 at = datetime.now(UTC)
-                self._kept[wish] = (now, at, await figures(self.console.engine, wish, at, self._recent))
+                self._kept[wish] = (now, at, await figures(self.console.engine, wish, at, self._days))
             return self._kept[wish][1:]
 
 
