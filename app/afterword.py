@@ -54,7 +54,7 @@ def understood(fields: Mapping[str, Any], answer: str) -> dict[str, Any]:
     found = {}
     for name, kind in fields.items():
         value = said.get(name)
-        if value is None:
+        if value is None or value == "":  # neither says anything
             continue
         try:
             found[name] = msgspec.to_builtins(msgspec.convert(value, kind))

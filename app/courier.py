@@ -10,6 +10,7 @@ hangs holds up nobody but itself: each has places of its own, and as many attemp
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,10 @@ log = structlog.get_logger()
 LOOK_SECONDS = 2.0
 PLACES = 4
 """Attempts at one endpoint at a time, and calls that are prepared at a time."""
+MESSAGE = timedelta(seconds=45)
+"""How long a missed call is told of later, for the message that the caller may be leaving: its recording is stored by then."""
+MACHINES = ("machine", "fax")
+"""How calls end that nobody picked up: a greeting is in their transcripts, and no caller's words."""
 TRIES = 2
 """How often a process takes up a call that is to have an afterword; one that died over it once is told without."""
 
@@ -126,6 +131,9 @@ class Courier:
         if told is None:
             await self.deliveries.not_yet(call)
             return
+        if told.missed is not None and not told.voicemails and self.deliveries.age(call) < MESSAGE:
+            await self.deliveries.not_yet(call)  # what the caller says after the beep comes by a request of its own
+            return
         endpoints = [(name, FINISHED) for name, webhook in self.webhooks.items() if webhook.wants(FINISHED, told.mode)]
         also: Callable[[AsyncConnection], Awaitable[None]] | None = None
         mode = self.modes.get(told.mode)
@@ -140,7 +148,7 @@ class Courier:
         """The call with what the model could say of it, and what is to be written down for that; as it was where it could not."""
         written = call.written
         fields = afterword.open_fields(mode, written)
-        spoke = any(turn.who == "caller" for turn in told.transcript)
+        spoke = told.outcome not in MACHINES and any(turn.who == "caller" for turn in told.transcript)
         if written is None or not fields or not spoke or (told.figures.cost_usd or 0.0) >= self.max_cost_usd:
             return told, None
         session, model = self.session(mode)

@@ -54,8 +54,9 @@ class Handover:
             late = self._loop.time() >= until
             ready = [call for call in talking if late or self._paused(call)]
             if ready and (await self.board.journal.flush(FLUSH_SECONDS) or late):
-                for call in ready:
-                    self._give(call)
+                for call in ready:  # meanwhile somebody may have begun to speak, or a tool to write
+                    if late or self._paused(call):
+                        self._give(call)
             if self._loop.time() >= until + FLUSH_SECONDS:
                 return
             await asyncio.sleep(LOOK_SECONDS)

@@ -1,5 +1,6 @@
 """One call over all its streams: who it is of, what is promised for it, what it will have come to."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
@@ -12,6 +13,7 @@ from app.adapters.journal import Journal
 from app.consent import NO_NOTICE
 from app.core import effects as do
 from app.core import events as ev
+from app.core.memory import Memory
 from app.core.record import CallInfo, CallRecord, Capture, Milestone, Outcome
 from app.core.standing import Standing
 from app.mode import Mode
@@ -118,6 +120,8 @@ class LiveCall:
         """Of a call that we placed: how long it may ring."""
         self.picked_up: ev.PickedUp | None = None
         """... and who picked up, once the carrier has said so."""
+        self.waits: list[asyncio.TimerHandle] = []
+        """What looks later whether it is over; a timer of hours would keep all of it in memory."""
         self.came_at = time.monotonic()
         """When this process began to know of it."""
 
@@ -235,6 +239,22 @@ class LiveCall:
     def _comes_back(self, attempt: Attempt) -> None:
         self.how = "transfer_failed"
         self.next = Next("resume", note=note(attempt))
+
+    def sheds(self) -> None:
+        """It is over, and its last row is put: what no callback asks for, however late, is let go of.
+
+        That is nearly all: the talk, the tools, and with them the stream's machine, session and sound. Kept are who it was of, what
+        comes next, the transfers, the last document, and the figures of a row that may be written again.
+        """
+        record = self.record
+        if self.toolbox is not None:
+            record.done_before = self.toolbox.done
+        record.first_seq += len(record.spoken)  # a row that may still come is written behind those
+        record.spoken, record.earlier, record.attempts, record.consents = [], [], [], []
+        record.working, record.untold = {}, []
+        record.memory = Memory(reconnects=record.memory.reconnects, longest_gap_ms=record.memory.longest_gap_ms)
+        self.toolbox = self.tape = None
+        self.captured, self.briefing = [], ""
 
     def stream_over(self, over: do.CallIsOver) -> None:
         """The stream has ended; the call goes on by the one door, or is over."""

@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute
 
 from app import metrics, prompts, registry
 from app.adapters.api_tokens import ApiTokens
-from app.adapters.business_pg import PgStore
 from app.adapters.claims import open_claims
 from app.adapters.data_folder import kept_secret
 from app.adapters.database import check, make_engine
@@ -24,7 +23,6 @@ from app.adapters.endpoint import Endpoint, Known
 from app.adapters.engine_session import EngineSession
 from app.adapters.journal import Journal
 from app.adapters.journal_disk import JournalDisk
-from app.adapters.late_indexes import build_missing
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
 from app.adapters.outbound_book import OutboundBook
@@ -32,21 +30,20 @@ from app.adapters.servers import Server, Servers, endpoint_of, servers_of
 from app.adapters.sessions import sessions
 from app.adapters.spare import Spares, SpareTimes
 from app.adapters.spool_folder import SpoolFolder
-from app.adapters.stats_days import keep_counting
 from app.adapters.store import CallStore
-from app.adapters.texted import Texted
 from app.adapters.warm import Warm
 from app.core.phases import Terms
 from app.core.record import CallInfo, DebugEvent
 from app.dialler import Dialler, Lines
 from app.errors import OffhookError
 from app.first_words import first_words
+from app.house_jobs import start_jobs
 from app.lag import LoopLag
 from app.mode import Mode, ServerVad, Store
 from app.office import E164
+from app.outside import reach_outside, trial
 from app.raw_events import debug_event
 from app.recording import Recorder
-from app.recording_care import care_for_recordings
 from app.settings import Settings
 from app.sim.hearing_worker import Hearing
 from app.sim.model import ModelServer
@@ -56,7 +53,6 @@ from app.spoken_calls import SpokenCalls
 from app.switchboard import Switchboard
 from app.texting import TextCarrier, Texting
 from app.tickets import Tickets
-from app.tidying import tidy
 from app.traces import TracedJournal, traces_of
 from app.web.calls_door import CallsDoor
 from app.web.cold_streams import ColdStreams
@@ -268,7 +264,7 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         stack.push_async_callback(engine.dispose)
         await check(engine)
         tokens = settings.twilio_auth_tokens or (kept_secret(settings.data, "twilio_auth_token"),)
-        store, lines, text_carrier = await _outside(settings, engine, tokens, stack)
+        store, lines, text_carrier = await reach_outside(settings, engine, tokens, stack)
         stand_in = ""
         if settings.stand_in:
             server = ModelServer(scripts=[], hearing=Hearing())
@@ -305,15 +301,8 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         await house.journal.flush(REPLAY_SECONDS)
         warn_of_guesses(settings.prices, [] if stand_in else models)
         house.lag.start()
-        spending = asyncio.create_task(house.board.watch_spending(), name="spending")
-        retention = asyncio.create_task(tidy(engine, settings.retention), name="retention")
-        keeping = asyncio.create_task(house.board.keep_all(), name="standings")
-        indexes = asyncio.create_task(build_missing(database_url), name="late indexes")
-        recordings = care_for_recordings(engine, settings.data, settings.recording)
-        care = asyncio.gather(recordings, keep_counting(engine, settings.office.zone))
-        word = asyncio.create_task(
-            bring_word(settings, engine, house.registry.modes, endpoint, house.known), name="courier"
-        )
+        courier = bring_word(settings, engine, house.registry.modes, endpoint, house.known)
+        jobs = start_jobs(settings, engine, database_url, house.board, courier)
         metrics.journal_spooled.set_function(lambda: house.journal.pending)
         loop = asyncio.get_running_loop()
         metrics.tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
@@ -327,56 +316,15 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
             await house.dialler.close()
             await house.board.carried_through()
             house.lag.stop()
-            spending.cancel()
-            indexes.cancel()
-            retention.cancel()
-            keeping.cancel()
-            word.cancel()
-            care.cancel()
+            for job in jobs:
+                job.cancel()
             await house.texting.close()
             await house.recorder.close(RECORDING_SECONDS)
             await house.journal.close(JOURNAL_SECONDS)
             if house.traces is not None:
                 await house.traces.close()
             writer.cancel()
-            await asyncio.gather(writer, spending, retention, keeping, indexes, care, word, return_exceptions=True)
-
-
-async def _outside(
-    settings: Settings, engine: AsyncEngine, tokens: tuple[str, ...], stack: contextlib.AsyncExitStack
-) -> tuple[Store, Lines | None, TextCarrier | None]:
-    """The business's data and Twilio's REST API. An HTTP client is made only where one is configured: it takes 70 ms."""
-    if not settings.business_api_base and not settings.twilio_account_sid:
-        return PgStore(engine, settings.office), None, LateTrialTexts() if trial(settings) else None
-    import httpx
-
-    from app.adapters.business_http import HttpStore
-    from app.adapters.kept_messages import KeptMessages
-    from app.adapters.twilio_rest import TwilioRest
-
-    client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-    store: Store = PgStore(engine, settings.office)
-    rest = None
-    if settings.business_api_base:
-        store = KeptMessages(HttpStore(settings.business_api_base, client, traced=bool(settings.otlp_endpoint)), store)
-    if settings.twilio_account_sid:
-        rest = TwilioRest(settings.twilio_api_base, settings.twilio_account_sid, tokens[0], client)
-    return store, rest, rest or (LateTrialTexts() if trial(settings) else None)
-
-
-def trial(settings: Settings) -> bool:
-    """Whether nobody outside of this machine can call: then even texts go to a stand-in."""
-    return settings.stand_in and not settings.twilio_account_sid and settings.public_is_loopback
-
-
-class LateTrialTexts:
-    """`TrialTexts`, made with the first text: it brings in an HTTP client and the carrier stand-in."""
-
-    async def send_text(self, *, to: str, sender: str, body: str) -> Texted:
-        """To nobody's telephone."""
-        from app.sim.trial_texts import TrialTexts
-
-        return await TrialTexts(sender).send_text(to=to, sender=sender, body=body)
+            await asyncio.gather(writer, *jobs, return_exceptions=True)
 
 
 def create_app(settings: Settings, database_url: str) -> Starlette:

@@ -144,6 +144,7 @@ class Relay:
                     metrics.bargein_seconds.observe(self.now() - began)
                 self._debug("model", text)  # after what is done about it: nobody waits for the log
             else:
+                self.machine.sign_at = began
                 self._debug("model", text)
         except PeerError as wrong:
             self._peer_failed(wrong, "model")

@@ -11,28 +11,39 @@ import dotenv
 import msgspec
 
 from app.consent_rules import Rules
-from app.dialable import dear
 from app.engines import CODECS, ENGINES, Auth, Codec, DialectName, EngineName
 from app.errors import SetupError
 from app.fallback_engines import FallbackEngine
 from app.log import FORMS as LOG_FORMS
 from app.log import Form as LogForm
-from app.office import E164, Office
+from app.office import Office
 from app.office_file import read_office
 from app.outbound_rules import OutboundRules, Quiet, read_quiet
 from app.prices import OURS, Prices
 from app.recording_rules import RecordingRules
 from app.retention_days import RetentionDays
+from app.setting_values import (
+    LOOPBACK,
+    between,
+    named,
+    number,
+    one_of,
+    pairs,
+    person,
+    public_url,
+    sid,
+    switch,
+    tokens,
+    url,
+)
 from app.webhooks import Webhook
 
 ROOT = Path(__file__).parent.parent
 FICTIONAL_PERSON = "+14155550170"
 """Whom rehearsals put callers through to; 555-01xx numbers belong to nobody."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+TWILIO_API = "https://api.twilio.com"
 PLACE = re.compile(r"[a-z][a-z0-9-]*")
 """An edge or a region of Twilio's."""
-INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""A process of ours, as tickets name it (app/tickets.py)."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     twilio_account_sid: str = ""
     twilio_auth_tokens: tuple[str, ...] = ()
     twilio_phone_number: str = ""
-    twilio_api_base: str = "https://api.twilio.com"
+    twilio_api_base: str = TWILIO_API
     public_url: str = "http://127.0.0.1:8000"
     database_url: str = ""
     business_api_base: str = ""
@@ -136,6 +147,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             self.operator_password,
             self.metrics_token,
             password,
+            *(engine.key for engine in self.fallback_engines),
+            *(secret for endpoint in self.webhooks for secret in endpoint.secrets),
         )
 
     @property
@@ -209,143 +222,53 @@ class _Reader:
             self.faults.append(f"{name}: expected {wrong}, got {shown}")
 
 
-def _between(low: float, high: float, kind: type = float) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            noun = "a whole number" if kind is int else "a number"
-            raise ValueError(f"{noun} from {low:g} to {high:g}") from None
-        return value
-
-    return read
-
-
-def _one_of(*names: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in names:
-            raise ValueError("one of " + ", ".join(names))
-        return text
-
-    return read
-
-
-def _named(text: str) -> str:
-    if not INSTANCE.fullmatch(text):
-        raise ValueError("a name of 1 to 64 letters, digits, - or _")
-    return text
-
-
-def _switch(text: str) -> bool:
-    return _one_of("on", "off")(text) == "on"
-
-
-def _number(text: str) -> str:
-    if not E164.fullmatch(text):
-        raise ValueError("a phone number as +14155550100")
-    return text
-
-
-def _person(text: str) -> str:
-    if why := dear(_number(text)):
-        raise ValueError(f"a number that costs no more than a call, not {why} (a desk may have one: docs/guards.md)")
-    return text
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"a URL that starts with {' or '.join(s + '://' for s in schemes)}")
-        return text.rstrip("/")
-
-    return read
-
-
-def _public_url(text: str) -> str:
-    parts = urlsplit(text)
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError("a port from 1 to 65535, or none") from None
-    loopback = parts.hostname in LOOPBACK
-    if not parts.hostname or parts.scheme not in ("https", *(("http",) if loopback else ())):
-        raise ValueError("https://HOST (http only for a loopback host)")
-    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
-        raise ValueError("an origin, without path, query or user")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _sid(text: str) -> str:
-    if not re.fullmatch(r"AC[0-9a-fA-F]{32}", text):
-        raise ValueError("AC and 32 hex digits")
-    return text
-
-
-def _pairs(text: str) -> str:
-    """As it came; the exporter's library takes it apart."""
-    parts = [part.partition("=") for part in text.split(",")]
-    if not all(name.strip() and equals and value.strip() for name, equals, value in parts):
-        raise ValueError("NAME=VALUE, several separated by commas")
-    return text
-
-
-def _tokens(text: str) -> tuple[str, ...]:
-    tokens = tuple(token.strip() for token in text.split(",") if token.strip())
-    if not tokens:
-        raise ValueError("one or more tokens, separated by commas")
-    return tokens
-
-
 ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     "OPENAI_API_KEY": str,
-    "REALTIME_URL": _url("wss", "ws"),
-    "REALTIME_ENGINE": _one_of("auto", *ENGINES),
-    "REALTIME_AUTH": _one_of("auto", *get_args(Auth)),
+    "REALTIME_URL": url("wss", "ws"),
+    "REALTIME_ENGINE": one_of("auto", *ENGINES),
+    "REALTIME_AUTH": one_of("auto", *get_args(Auth)),
     "REALTIME_MODEL": str,
-    "REALTIME_DIALECT": _one_of("auto", *get_args(DialectName)),
-    "REALTIME_AUDIO": _one_of("auto", *CODECS),
+    "REALTIME_DIALECT": one_of("auto", *get_args(DialectName)),
+    "REALTIME_AUDIO": one_of("auto", *CODECS),
     "TRANSCRIPTION_MODEL": str,
     "ELEVENLABS_API_KEY": str,
-    "ELEVENLABS_URL": _url("wss", "ws", "https", "http"),
-    "SPARE_LINKS": _between(0, 100, int),
-    "PRIME_MODEL": _switch,
-    "TWILIO_ACCOUNT_SID": _sid,
-    "TWILIO_AUTH_TOKEN": _tokens,
-    "TWILIO_PHONE_NUMBER": _number,
-    "TWILIO_API_BASE": _url("https", "http"),
-    "PUBLIC_URL": _public_url,
+    "ELEVENLABS_URL": url("wss", "ws", "https", "http"),
+    "SPARE_LINKS": between(0, 100, int),
+    "PRIME_MODEL": switch,
+    "TWILIO_ACCOUNT_SID": sid,
+    "TWILIO_AUTH_TOKEN": tokens,
+    "TWILIO_PHONE_NUMBER": number,
+    "TWILIO_API_BASE": url("https", "http"),
+    "PUBLIC_URL": public_url,
     "DATABASE_URL": str,
-    "BUSINESS_API_BASE": _url("https", "http"),
-    "HUMAN_TRANSFER_NUMBER": _person,
+    "BUSINESS_API_BASE": url("https", "http"),
+    "HUMAN_TRANSFER_NUMBER": person,
     "OPERATOR_PASSWORD": str,
     "OFFHOOK_DATA": str,
     "QUIET_HOURS": read_quiet,
-    "MAX_CALLS": _between(1, 100_000, int),
-    "MAX_CALL_SECONDS": _between(10, 86_400),
-    "DORMANT_SECONDS": _between(5, 3600),
-    "MAX_CALL_COST_USD": _between(0.01, 1000),
-    "MAX_CALLER_DAY_COST_USD": _between(0, 100_000),
-    "MAX_NUMBER_DAY_COST_USD": _between(0, 1_000_000),
-    "MAX_DAY_COST_USD": _between(0, 1_000_000),
-    "MAX_CALLER_HOUR_CALLS": _between(0, 10_000, int),
-    "MAX_LOOP_LAG_MS": _between(0, 10_000),
-    "MODEL_STALL_SECONDS": _between(2, 60),
-    "FIRST_AUDIO_SECONDS": _between(2.5, 60),
+    "MAX_CALLS": between(1, 100_000, int),
+    "MAX_CALL_SECONDS": between(10, 86_400),
+    "DORMANT_SECONDS": between(5, 3600),
+    "MAX_CALL_COST_USD": between(0.01, 1000),
+    "MAX_CALLER_DAY_COST_USD": between(0, 100_000),
+    "MAX_NUMBER_DAY_COST_USD": between(0, 1_000_000),
+    "MAX_DAY_COST_USD": between(0, 1_000_000),
+    "MAX_CALLER_HOUR_CALLS": between(0, 10_000, int),
+    "MAX_LOOP_LAG_MS": between(0, 10_000),
+    "MODEL_STALL_SECONDS": between(2, 60),
+    "FIRST_AUDIO_SECONDS": between(2.5, 60),
     "HOST": str,
-    "PORT": _between(1, 65_535, int),
+    "PORT": between(1, 65_535, int),
     "METRICS_TOKEN": str,
-    "METRICS_PORT": _between(1, 65_535, int),
-    "INSTANCE": _named,
-    "DATABASE_CONNECTIONS": _between(2, 1000, int),
-    "DRAIN_SECONDS": _between(0, 86_400),
-    "SPOOL_MB": _between(1, 1_000_000, int),
-    "LOG_LEVEL": _one_of("debug", "info", "warning", "error"),
-    "LOG_FORMAT": _one_of(*LOG_FORMS),
-    "OTEL_EXPORTER_OTLP_ENDPOINT": _url("https", "http"),
-    "OTEL_EXPORTER_OTLP_HEADERS": _pairs,
+    "METRICS_PORT": between(1, 65_535, int),
+    "INSTANCE": named,
+    "DATABASE_CONNECTIONS": between(2, 1000, int),
+    "DRAIN_SECONDS": between(0, 86_400),
+    "SPOOL_MB": between(1, 1_000_000, int),
+    "LOG_LEVEL": one_of("debug", "info", "warning", "error"),
+    "LOG_FORMAT": one_of(*LOG_FORMS),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": url("https", "http"),
+    "OTEL_EXPORTER_OTLP_HEADERS": pairs,
     "OTEL_SERVICE_NAME": str,
 }
 FIELD = {

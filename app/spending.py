@@ -115,7 +115,9 @@ class Spending:
         self._came: dict[str, deque[datetime]] = defaultdict(deque)
 
     @classmethod
-    def of(cls, settings: Settings, engine: AsyncEngine, lag: LoopLag, *, settled: Callable[[], Awaitable[bool]]) -> "Spending":
+    def of(
+        cls, settings: Settings, engine: AsyncEngine, lag: LoopLag, *, settled: Callable[[], Awaitable[bool]]
+    ) -> "Spending":
         """By the settings' caps, with the books of a database."""
         limits = Limits(
             caller_day=settings.max_caller_day_cost_usd,

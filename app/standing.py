@@ -80,7 +80,11 @@ def restore(call: LiveCall, row: Standing) -> None:
     state = state_of(row)
     call.streams, call.tickets = max(call.streams, row.streams), max(call.tickets, row.tickets)
     call.next, call.apologised, call.by_keys, call.how = state.next, state.apologised, state.by_keys, state.how
-    call.menu_dials, call.led_to_person, call.leaves_message = state.menu_dials, state.led_to_person, state.leaves_message
+    call.menu_dials, call.led_to_person, call.leaves_message = (
+        state.menu_dials,
+        state.led_to_person,
+        state.leaves_message,
+    )
     if state.fields:
         call.info = msgspec.structs.replace(call.info, fields=state.fields)
     put_back(call.record, state)

@@ -8,7 +8,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, MetaData
 
-from app.adapters import outbound_tables
+from app.adapters.all_tables import METADATA
 from app.adapters.database import database_url, make_engine
 from app.adapters.revisions import lines
 from app.errors import SetupError
@@ -18,8 +18,7 @@ OPTIONS: dict[str, Any] = {"compare_type": True, "compare_server_default": True}
 
 def tables() -> list[MetaData]:
     """The house's tables, and those of each mode that has a line of revisions: modes/NAME/tables.py has its `metadata`."""
-    house = outbound_tables.api_tokens.metadata  # that of app/adapters/tables.py, with the tables of calls out in it
-    return [house, *(importlib.import_module(f"modes.{line.name}.tables").metadata for line in lines() if line.name)]
+    return [METADATA, *(importlib.import_module(f"modes.{line.name}.tables").metadata for line in lines() if line.name)]
 
 
 def run(connection: Connection, target: list[MetaData] | None = None) -> None:

@@ -118,5 +118,6 @@ mode = Mode(
     first_turn=[put_through, wrong_person, never_call_again],
     tools=[note_answer, ask_to_ring_back, not_now, wrong_person, never_call_again, put_through, end_call],
     outcome=FollowedUp,
+    completes=["went", "said"],
     disclosure=Disclosure(ai=True, when="always"),
 )

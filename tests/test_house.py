@@ -14,6 +14,8 @@ LONGEST = 400
 FLOORS: dict[str, int] = {
     # 6 house: how parts are joined
     "app.main": 6,
+    "app.house_jobs": 6,
+    "app.outside": 6,
     "app.cli": 6,
     "app.commands": 6,
     "app.chaos": 6,
@@ -87,6 +89,7 @@ FLOORS: dict[str, int] = {
     "app.elevenlabs": 0,
     "app.fallback_engines": 0,
     "app.settings": 0,
+    "app.setting_values": 0,
     "app.log": 0,
     "app.office": 0,
     "app.prices": 0,

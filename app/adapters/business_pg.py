@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Row, func, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.adapters.business_tables import bookings, messages
 from app.adapters.database import DATABASE_ERRORS, reason_of
-from app.adapters.tables import bookings, messages
 from app.errors import BackendDown, NotFound, SlotTaken
 from app.mode import Booking
 from app.office import Office

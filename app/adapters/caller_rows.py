@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.adapters import outbound_tables
-from app.adapters.tables import PARTY, calls, metadata
+from app.adapters.all_tables import METADATA
+from app.adapters.outbound_tables import do_not_call
+from app.adapters.tables import PARTY, calls
 
 NUMBERS = ("phone", "from_number", "to_number", "number")
-LISTS = {outbound_tables.do_not_call.name}
+LISTS = {do_not_call.name}
 """Handed out, and not deleted: they say what must not be done to the number."""
 
 
@@ -37,7 +38,7 @@ async def in_progress(connection: AsyncConnection, sids: Sequence[str]) -> list[
 async def rows_of(connection: AsyncConnection, number: str, sids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """What there is, by table; tables without a row are left out."""
     found = {}
-    for table in metadata.sorted_tables:
+    for table in METADATA.sorted_tables:
         if (which := _of_caller(table, number, sids)) is not None:
             rows = (await connection.execute(select(table).where(which).order_by(*table.primary_key))).mappings()
             found[table.name] = [dict(row) for row in rows]
@@ -47,7 +48,7 @@ async def rows_of(connection: AsyncConnection, number: str, sids: Sequence[str])
 async def delete_rows(connection: AsyncConnection, number: str, sids: Sequence[str]) -> Mapping[str, int]:
     """Delete what `rows_of` finds, but for lists that protect the caller; how many rows, by table."""
     gone = {}
-    for table in metadata.sorted_tables:
+    for table in METADATA.sorted_tables:
         which = _of_caller(table, number, sids)
         if which is not None and table.name not in LISTS:
             gone[table.name] = (await connection.execute(delete(table).where(which))).rowcount

@@ -78,7 +78,7 @@ class Claims:
 
 @asynccontextmanager
 async def open_claims(url: str) -> AsyncIterator[Claims]:
-    """Claims with connections of their own, that are open and not looked at before each use: a caller's greeting waits for these."""
+    """Claims with connections of their own, open, and not looked at before each use: a caller's greeting waits for them."""
     engine = make_engine(url, pool_size=1, max_overflow=1, checks=False)
     try:
         claims = Claims(engine)

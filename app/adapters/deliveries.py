@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Interval, delete, func, literal, select, u
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.adapters.tables import deliveries, finished_calls, webhooks
+from app.adapters.delivery_tables import deliveries, finished_calls, webhooks
 
 LEASE = timedelta(seconds=60)
 """Longer than any attempt, and than the questions to the model before a call is told of."""
@@ -27,6 +27,8 @@ RETRY_SECONDS = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_00
 """How long after a failed attempt the next one is made: ten over three days. Source: Standard Webhooks, "Deliverability"."""
 JITTER = 0.2
 """Up to so much of it is added, so that an endpoint that comes back is not asked for everything at once."""
+NEWS = timedelta(days=4)
+"""As long as a delivery is tried."""
 SENT_DAYS = 30
 KEPT_DAYS = 90
 State = Literal["waiting", "sent", "dead", "off"]
@@ -77,12 +79,21 @@ class Deliveries:
     # --- finished calls ---------------------------------------------------------------------------------------------
 
     async def introduce(self, names: Sequence[str]) -> None:
-        """Endpoints that this configuration has: one that is new is told of calls that finish from now on."""
-        if not names:
-            return
-        rows = [{"name": name, "since": self._now()} for name in names]
+        """Endpoints that this configuration has: one that is new is told of calls that finish from now on.
+
+        Calls that finished while nobody looked (no configuration had an endpoint) are no news after some days, and told to nobody.
+        """
+        now = self._now()
+        rows = [{"name": name, "since": now} for name in names]
+        stale = update(finished_calls).where(~finished_calls.c.told, finished_calls.c.at < now - NEWS)
         async with self._engine.begin() as connection:
-            await connection.execute(insert(webhooks).on_conflict_do_nothing(), rows)
+            if rows:
+                await connection.execute(insert(webhooks).on_conflict_do_nothing(), rows)
+            await connection.execute(stale.values(told=True))
+
+    def age(self, call: Finished) -> timedelta:
+        """How long ago a call finished."""
+        return self._now() - call.at
 
     async def finished(self, most: int) -> list[Finished]:
         """Take up calls of which nobody was told yet, earliest first. One that fails is due again later and later."""
@@ -272,10 +283,10 @@ class Deliveries:
         now = self._now()
         old = deliveries.c.created_at < now - timedelta(days=KEPT_DAYS)
         done = (deliveries.c.state == "sent") & (deliveries.c.created_at < now - timedelta(days=SENT_DAYS))
-        told = finished_calls.c.told & (finished_calls.c.at < now - timedelta(days=KEPT_DAYS))
+        past = finished_calls.c.at < now - timedelta(days=KEPT_DAYS)
         async with self._engine.begin() as connection:
             forgotten = (await connection.execute(delete(deliveries).where(old | done))).rowcount
-            await connection.execute(delete(finished_calls).where(told))
+            await connection.execute(delete(finished_calls).where(past))
         return forgotten
 
 

@@ -14,13 +14,13 @@ from sqlalchemy import Executable, Table, bindparam, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 
 from app.adapters.database import to_json
+from app.adapters.delivery_tables import finished_calls
 from app.adapters.tables import (
     call_outcomes,
     call_states,
     calls,
     captures,
     consents,
-    finished_calls,
     milestones,
     missed_calls,
     recordings,

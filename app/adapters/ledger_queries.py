@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal, literal_colum
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.adapters.store import Call
-from app.adapters.tables import CUT, FAILED, PARTY, SLOW, WORDS, calls, debug_events, storable, turns
+from app.adapters.tables import CUT, FAILED, PARTY, SLOW, WORDS, calls, debug_events, missed_calls, storable, turns
 from app.errors import AskedWrongly
 
 FEW_HITS = 10_000
@@ -38,6 +38,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     number: the other end's, as +E.164, or its last digits. words: as a search engine takes them: "exact words", or, -not.
     slow: an answer took SLOW_MS or more. cut: the caller cut in. failed: the call, or a tool in it, came to nothing.
+    missed: neither the agent nor a person could talk to the caller.
     """
 
     mode: str = ""
@@ -49,6 +50,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     slow: bool = False
     cut: bool = False
     failed: bool = False
+    missed: bool = False
 
 
 class Edge(msgspec.Struct, frozen=True):
@@ -172,6 +174,8 @@ def _where(wanted: Wanted, edge: Edge | None) -> list[ColumnElement[bool]]:
         where.append(here > there if edge.newer else here < there)
     # Word for word as the partial indexes have it, so that the planner knows them again.
     flags = ((wanted.slow, SLOW), (wanted.cut, CUT), (wanted.failed, f"({FAILED})"))
+    if wanted.missed:
+        where.append(calls.c.call_sid.in_(select(missed_calls.c.call_sid)))
     return where + [literal_column(sql) for on, sql in flags if on]
 
 

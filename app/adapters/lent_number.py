@@ -99,9 +99,14 @@ def read_lent(folder: Path) -> Lent | None:
 
 
 async def lend(settings: Settings) -> Lent:
-    """Have TWILIO_PHONE_NUMBER lead to PUBLIC_URL. Raises SetupError; then it leads where it led before."""
+    """Have TWILIO_PHONE_NUMBER lead to PUBLIC_URL; another that a dead server lent is put back first.
+
+    Raises SetupError; then it leads where it led before.
+    """
     numbers, public = Numbers(settings), settings.public_url
     row = await numbers.find(settings.twilio_phone_number)
+    if (left := read_lent(settings.data)) is not None and left.sid != row["sid"]:
+        await put_back(settings)  # there is one note: what it says of another number would be lost
     was, before = settings_of(row), read_lent(settings.data)
     if before is not None and before.sid == row["sid"] and before.now["voice_url"] == was["voice_url"]:
         was = before.was  # a dead server's tunnel is nothing to go back to

@@ -266,7 +266,8 @@ class ModelSession:
     def _opening(self, begun: Attempt) -> list[bytes]:
         """How the talk begins; with priming, that goes first and the rest is held back."""
         commands = begun.opening.commands(begun.negotiation.dialect)
-        if not self.primes or self._listener is not None:
+        aside = begun.negotiation.dialect.name != "hybrid"  # known only now, where the engine was not
+        if not (self.primes and aside) or self._listener is not None:
             return commands
         self._held_back = commands
         if commands:

@@ -1,14 +1,9 @@
 """The tables of calls that are placed: tokens of those who may ask, what was asked, each attempt, and the do-not-call list."""
 
-from sqlalchemy import Column, DateTime, Index, Integer, Table, UniqueConstraint, func, text
+from sqlalchemy import Column, Index, Integer, Table, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.adapters.tables import Words, metadata
-
-
-def _moment() -> DateTime:
-    return DateTime(timezone=True)
-
+from app.adapters.tables import Words, metadata, moment
 
 api_tokens = Table(
     "api_tokens",
@@ -16,9 +11,9 @@ api_tokens = Table(
     Column("id", Words, primary_key=True),
     Column("name", Words, nullable=False),
     Column("hash", Words, nullable=False),
-    Column("created_at", _moment(), nullable=False, server_default=func.now()),
-    Column("used_at", _moment()),
-    Column("revoked_at", _moment()),
+    Column("created_at", moment(), nullable=False, server_default=func.now()),
+    Column("used_at", moment()),
+    Column("revoked_at", moment()),
 )
 
 outbound_calls = Table(
@@ -32,13 +27,13 @@ outbound_calls = Table(
     Column("mode", Words, nullable=False),
     Column("fields", JSONB, nullable=False),
     Column("status", Words, nullable=False),
-    Column("due_at", _moment(), nullable=False),
-    Column("not_after", _moment()),
+    Column("due_at", moment(), nullable=False),
+    Column("not_after", moment()),
     Column("attempts", Integer, nullable=False),
     Column("max_attempts", Integer, nullable=False),
     Column("result", Words, nullable=False),
-    Column("created_at", _moment(), nullable=False, server_default=func.now()),
-    Column("finished_at", _moment()),
+    Column("created_at", moment(), nullable=False, server_default=func.now()),
+    Column("finished_at", moment()),
     UniqueConstraint("asked_by", "key"),
     Index("uq_outbound_calls_live", "to_number", unique=True, postgresql_where=text("status = 'live'")),
     Index("ix_outbound_calls_due", "due_at", postgresql_where=text("status = 'waiting'")),
@@ -52,8 +47,8 @@ outbound_attempts = Table(
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("to_number", Words, nullable=False),
     Column("call_sid", Words, nullable=False),
-    Column("started_at", _moment(), nullable=False),
-    Column("ended_at", _moment()),
+    Column("started_at", moment(), nullable=False),
+    Column("ended_at", moment()),
     Column("answered_by", Words, nullable=False),
     Column("result", Words, nullable=False),
     Column("detail", Words, nullable=False),
@@ -68,5 +63,5 @@ do_not_call = Table(
     metadata,
     Column("number", Words, primary_key=True),
     Column("why", Words, nullable=False),
-    Column("added_at", _moment(), nullable=False, server_default=func.now()),
+    Column("added_at", moment(), nullable=False, server_default=func.now()),
 )

@@ -13,6 +13,8 @@ class HowItStands(msgspec.Struct, frozen=True, kw_only=True):
     max_calls: int
     draining: bool
     drain_seconds: float
+    again: bool = False
+    """It starts anew once it has drained."""
     waiting: int
     """Rows that Postgres has not taken yet."""
     database: str

@@ -4,12 +4,14 @@ Linux tells all of it in /proc; elsewhere `ps` and `lsof` are asked, and nobody'
 """
 
 import contextlib
+import itertools
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 PROC = Path("/proc")
+MOST_CHARACTERS = 120
 LISTENING = "0A"  # TCP_LISTEN in the kernel's include/net/tcp_states.h
 
 
@@ -25,9 +27,11 @@ class Process(NamedTuple):
 
     @property
     def command(self) -> str:
-        """How it was started, in one line that is not too long."""
-        line = " ".join(self.words) or "unknown"
-        return line if len(line) <= 120 else line[:117] + "..."
+        """How it was started, as far as no secret can stand in it: up to the first long option, assignment or URL."""
+        plain = itertools.takewhile(
+            lambda word: not (word.startswith("--") or "=" in word or "://" in word), self.words
+        )
+        return " ".join(plain)[:MOST_CHARACTERS] or "its command is not known"
 
 
 def began(pid: int) -> str:
@@ -38,7 +42,10 @@ def began(pid: int) -> str:
     if isinstance(found, str):
         state, _, moment = found.partition(" ")
         return "" if state.startswith("Z") else moment.strip()
-    return "" if found[0] in "ZX" else f"{_boot()}-{found[19]}"
+    dead = (
+        found[0] in "ZX" and int(found[17]) <= 1
+    )  # its first thread may be gone, and another still hold port and files
+    return "" if dead else f"{_boot()}-{found[19]}"
 
 
 def same(pid: int, moment: str) -> bool:
@@ -105,7 +112,7 @@ def _has_proc() -> bool:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """From the third field on: state, parent, ...; the 22nd is when it began, in ticks since the machine did. Source: proc(5)."""
+    """From the third field on: state, parent, ...; the 20th is its threads, the 22nd when it began, in ticks. Source: proc(5)."""
     try:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:

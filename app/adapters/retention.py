@@ -13,16 +13,15 @@ import structlog
 from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.adapters.all_tables import METADATA
+from app.adapters.business_tables import bookings, messages
 from app.adapters.database import DATABASE_ERRORS, reason_of
 from app.adapters.outbound_tables import outbound_attempts, outbound_calls
 from app.adapters.tables import (
-    bookings,
     call_outcomes,
     calls,
     captures,
     debug_events,
-    messages,
-    metadata,
     recordings,
     responses,
     spans,
@@ -48,7 +47,7 @@ def of_calls() -> list[Table]:
     """All tables of the house whose rows belong to a call, but `calls`."""
     return [
         table
-        for table in metadata.sorted_tables
+        for table in METADATA.sorted_tables
         if "call_sid" in table.c and table is not calls and table.name not in KEPT_BY_OTHERS
     ]
 

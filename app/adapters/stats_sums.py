@@ -76,7 +76,8 @@ class Sum:
 
     def waits(self) -> Waits:
         """Its count and percentiles: between two values as Postgres's percentile_cont has it."""
-        below = list(accumulate(struct.unpack(f"<{STEPS}I", self._packed.to_bytes(STEPS * FIELD // 8, "little"))))
+        counts: tuple[int, ...] = struct.unpack(f"<{STEPS}I", self._packed.to_bytes(STEPS * FIELD // 8, "little"))
+        below = list(accumulate(counts))
         count = below[-1]
         if not count:
             return Waits()

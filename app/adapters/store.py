@@ -1,6 +1,5 @@
 """Reads the books: one call and what happened in it, as rows that were kept. Nothing here writes but the retention."""
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -8,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, Table, delete, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.adapters.delivery_tables import finished_calls
 from app.adapters.outbound_tables import outbound_attempts, outbound_calls
 from app.adapters.tables import (
     call_outcomes,
@@ -19,7 +19,6 @@ from app.adapters.tables import (
     calls,
     captures,
     consents,
-    finished_calls,
     milestones,
     missed_calls,
     recordings,
@@ -53,8 +52,8 @@ RECENT = timedelta(hours=50)
 SPOOLED = timedelta(minutes=1)
 
 SEQ_GAP = 1000
-"""Left free behind the last row of a stream whose end is not on record: its process may be alive, or have died with rows on its disk
-that are written when it starts again. An hour of talk has fewer turns; what was on that disk must not be written over ours."""
+"""Left free behind the last row of a stream whose end is not on record: its process may be alive, or have died with rows on its
+disk, which are written when it starts again and must not be written over ours. An hour of talk has fewer turns."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,11 +102,62 @@ class Recalled(msgspec.Struct, kw_only=True):
     """What a call that we placed was asked for with."""
 
 
+class _Kept(msgspec.Struct):
+    """What `RECALL` answers."""
+
+    call: Call | None
+    outcome: Outcome | None
+    standing: Standing | None
+    turns: list[Turn]
+    tools: list[ToolCall]
+    captures: list[Capture]
+    attempts: list[TransferAttempt]
+    consents: list[Consent]
+    spans: list[Span]
+    responses: list[Response]
+    milestones: list[str]
+
+
+_KEPT = msgspec.json.Decoder(_Kept)
+
+
+def _one(name: str, table: Table) -> str:
+    return f"'{name}', (SELECT row_to_json(t) FROM {table.name} t WHERE t.call_sid = :sid)"  # noqa: S608 - our tables
+
+
+def _all(name: str, table: Table, order: str = "t.seq", what: str = "t") -> str:
+    rows = f"coalesce(json_agg({what} ORDER BY {order}), '[]')"
+    return f"'{name}', (SELECT {rows} FROM {table.name} t WHERE t.call_sid = :sid)"  # noqa: S608 - our tables
+
+
+RECALL = text(
+    "SELECT json_build_object("
+    + ", ".join(
+        (
+            _one("call", calls),
+            _one("outcome", call_outcomes),
+            _one("standing", call_states),
+            _all("turns", turns),
+            _all("tools", tool_calls),
+            _all("captures", captures),
+            _all("attempts", transfers),
+            _all("consents", consents, "t.at, t.what"),
+            _all("spans", spans),
+            _all("responses", responses),
+            _all("milestones", milestones, "t.at, t.name", "t.name"),
+        )
+    )
+    + ")::text"
+)
+"""All of a call in one question: when a process dies, all of its calls are asked for in the same second."""
+
+
 class CallStore:
     """The read side of the books. Rows show up here a moment after they happened: `Journal.flush` waits for them."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def engine(self) -> AsyncEngine:
@@ -186,25 +236,14 @@ class CallStore:
 
         `began` is set on this process's monotonic clock, so that milliseconds go on from the call's first stream.
         """
-        call = await self.call(call_sid)
-        if call is None:
+        async with self._at_once.connect() as connection:
+            kept = _KEPT.decode((await connection.execute(RECALL, {"sid": call_sid})).scalar_one())
+        if kept.call is None:
             return None
-        turns, outcome, tools, captures, standing = await asyncio.gather(
-            self.turns(call_sid),
-            self.outcome(call_sid),
-            self.tool_calls(call_sid),
-            self.captures(call_sid),
-            self.standing(call_sid),
-        )
-        attempts, consents, spans, responses, milestones = await asyncio.gather(
-            self.transfers(call_sid),
-            self.consents(call_sid),
-            self.spans(call_sid),
-            self.responses(call_sid),
-            self.milestones(call_sid),
-        )
-        states = [row.name for row in milestones if row.name.startswith("state_")]
-        streamed = turns or (standing and standing.streams) or any(row.name == "stream_started" for row in milestones)
+        call, turns, tools, captures = kept.call, kept.turns, kept.tools, kept.captures
+        spans, responses, standing, outcome = kept.spans, kept.responses, kept.standing, kept.outcome
+        states = [name for name in kept.milestones if name.startswith("state_")]
+        streamed = turns or (standing and standing.streams) or "stream_started" in kept.milestones
         gap = SEQ_GAP if streamed and call.ended_at is None else 0
         record = CallRecord(
             call_sid=call_sid,
@@ -212,11 +251,11 @@ class CallStore:
             spoken=[],
             first_seq=max((turn.seq + 1 + gap for turn in turns), default=gap),
             earlier=[(turn.who, turn.heard_text) for turn in turns if turn.heard_text],
-            attempts=attempts,
+            attempts=kept.attempts,
             tool_calls=max((tool.seq + 1 + gap for tool in tools), default=gap),
             done_before=dict(Counter(tool.name for tool in tools if tool.status == "ok")),
             captures=max((row.seq + 1 + gap for row in captures), default=gap),
-            consents=consents,
+            consents=kept.consents,
             spans=max((span.seq + 1 + gap for span in spans), default=gap),
             responses=max((row.seq + 1 + gap for row in responses), default=gap),
             slowest_turn_ms=call.slowest_turn_ms or 0,

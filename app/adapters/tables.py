@@ -1,4 +1,7 @@
-"""The tables of the books (calls and what happened in them) and of the built-in business (bookings, messages).
+"""The tables of the books: calls and what happened in them, and what every table is made of.
+
+Others are the built-in business's (business_tables.py), those of what is told of finished calls (delivery_tables.py) and of calls
+that are placed (outbound_tables.py); whoever goes through all of them takes `METADATA` of all_tables.py.
 
 Rows of one call share its `call_sid`, without foreign keys: a row is never refused because a neighbour came late or was
 lost. Everything is keyed so that writing the same row twice leaves one. docs/books.md tells what each column holds.
@@ -18,7 +21,6 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
-    UniqueConstraint,
     Uuid,
     func,
     text,
@@ -72,7 +74,8 @@ class Words(TypeDecorator[str]):
         return storable(value) if isinstance(value, str) else value
 
 
-def _moment() -> DateTime:
+def moment() -> DateTime:
+    """A column's type: an aware datetime."""
     return DateTime(timezone=True)
 
 
@@ -84,8 +87,8 @@ calls = Table(
     Column("direction", Words, nullable=False),
     Column("from_number", Words, nullable=False),
     Column("to_number", Words, nullable=False),
-    Column("started_at", _moment(), nullable=False),
-    Column("ended_at", _moment()),
+    Column("started_at", moment(), nullable=False),
+    Column("ended_at", moment()),
     Column("outcome", Words),
     Column("cost_usd", Numeric(12, 6, asdecimal=False)),
     Column("greeting_path", Words),
@@ -144,7 +147,7 @@ tool_calls = Table(
     Column("status", Words, nullable=False),
     Column("ms", Integer, nullable=False),
     Column("start_ms", Integer),
-    Column("at", _moment(), server_default=func.now()),
+    Column("at", moment(), server_default=func.now()),
     Index(None, "at", postgresql_using="brin"),
 )
 
@@ -187,7 +190,7 @@ milestones = Table(
     metadata,
     Column("call_sid", Words, primary_key=True),
     Column("name", Words, primary_key=True),
-    Column("at", _moment(), primary_key=True),
+    Column("at", moment(), primary_key=True),
     Index(None, "name", "at"),
 )
 
@@ -200,8 +203,8 @@ transfers = Table(
     Column("reason", Words, nullable=False),
     Column("result", Words, nullable=False),
     Column("whisper", Words, nullable=False),
-    Column("started_at", _moment(), nullable=False),
-    Column("ended_at", _moment()),
+    Column("started_at", moment(), nullable=False),
+    Column("ended_at", moment()),
     Index(None, "started_at"),
 )
 
@@ -232,52 +235,11 @@ consents = Table(
     metadata,
     Column("call_sid", Words, primary_key=True),
     Column("what", Words, primary_key=True),
-    Column("at", _moment(), nullable=False),
+    Column("at", moment(), nullable=False),
     Column("text", Words, nullable=False),
     Column("why", Words, nullable=False),
     Column("how", Words, nullable=False),
     Column("heard", Boolean, nullable=False),
-)
-
-finished_calls = Table(
-    "finished_calls",
-    metadata,
-    Column("call_sid", Words, primary_key=True),
-    Column("at", _moment(), nullable=False),
-    Column("written", ARRAY(Text)),
-    Column("due_at", _moment(), nullable=False, server_default=func.now()),
-    Column("tries", Integer, nullable=False, server_default=text("0")),
-    Column("told", Boolean, nullable=False, server_default=text("false")),
-    Index("ix_finished_calls_due", "due_at", postgresql_where=text("NOT told")),
-)
-
-webhooks = Table(
-    "webhooks",
-    metadata,
-    Column("name", Words, primary_key=True),
-    Column("since", _moment(), nullable=False),
-    Column("off_at", _moment()),
-    Column("off_why", Words),
-)
-
-deliveries = Table(
-    "deliveries",
-    metadata,
-    Column("id", Words, primary_key=True),
-    Column("call_sid", Words, nullable=False),
-    Column("endpoint", Words, nullable=False),
-    Column("event", Words, nullable=False),
-    Column("payload", Words, nullable=False),
-    Column("state", Words, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
-    Column("next_at", _moment(), nullable=False),
-    Column("created_at", _moment(), nullable=False),
-    Column("sent_at", _moment()),
-    Column("status", Integer),
-    Column("why", Words, nullable=False, server_default=text("''")),
-    UniqueConstraint("call_sid", "endpoint", "event"),
-    Index("ix_deliveries_due", "endpoint", "next_at", postgresql_where=text("state = 'waiting'")),
-    Index("ix_deliveries_created", "created_at"),
 )
 
 recordings = Table(
@@ -290,8 +252,8 @@ recordings = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("complete", Boolean, nullable=False),
     Column("consent", Words, nullable=False),
-    Column("created_at", _moment(), nullable=False),
-    Column("deleted_at", _moment()),
+    Column("created_at", moment(), nullable=False),
+    Column("deleted_at", moment()),
     Index("ix_recordings_kept", "created_at", postgresql_where=text("deleted_at IS NULL")),
 )
 
@@ -299,7 +261,7 @@ call_states = Table(
     "call_states",
     metadata,
     Column("call_sid", Words, primary_key=True),
-    Column("at", _moment(), nullable=False),
+    Column("at", moment(), nullable=False),
     Column("owner", Words, nullable=False),
     Column("streams", Integer, nullable=False),
     Column("tickets", Integer, nullable=False),
@@ -312,7 +274,7 @@ used_tickets = Table(
     metadata,
     Column("ticket", Words, primary_key=True),
     Column("used_by", Words, nullable=False),
-    Column("at", _moment(), nullable=False, server_default=func.now()),
+    Column("at", moment(), nullable=False, server_default=func.now()),
     Index(None, "at"),
 )
 
@@ -320,7 +282,7 @@ missed_calls = Table(
     "missed_calls",
     metadata,
     Column("call_sid", Words, primary_key=True),
-    Column("at", _moment(), nullable=False),
+    Column("at", moment(), nullable=False),
     Column("why", Words, nullable=False),
     Index(None, "at"),
 )
@@ -330,7 +292,7 @@ voicemails = Table(
     metadata,
     Column("recording_sid", Words, primary_key=True),
     Column("call_sid", Words, nullable=False),
-    Column("at", _moment(), nullable=False),
+    Column("at", moment(), nullable=False),
     Column("url", Words, nullable=False),
     Column("seconds", Integer, nullable=False),
     Index(None, "call_sid"),
@@ -339,8 +301,8 @@ voicemails = Table(
 stat_days = Table(
     "stat_days",
     metadata,
-    Column("since", _moment(), primary_key=True),
-    Column("until", _moment(), primary_key=True),
+    Column("since", moment(), primary_key=True),
+    Column("until", moment(), primary_key=True),
     Column("mode", Words, primary_key=True),
     Column("model", Words, primary_key=True),
     Column("figures", Words, nullable=False),
@@ -351,41 +313,9 @@ debug_events = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("call_sid", Words, nullable=False),
-    Column("at", _moment(), nullable=False),
+    Column("at", moment(), nullable=False),
     Column("source", Words, nullable=False),
     Column("event", JSONB, nullable=False),
     Index(None, "call_sid", "at"),
     Index(None, "at"),
-)
-
-bookings = Table(
-    "bookings",
-    metadata,
-    Column("reference", Words, primary_key=True),
-    Column("key", Words, nullable=False),
-    Column("name", Words, nullable=False),
-    Column("start", DateTime(timezone=False), nullable=False),
-    Column("reason", Words, nullable=False),
-    Column("phone", Words, nullable=False),
-    Column("created_at", _moment(), nullable=False, server_default=func.now()),
-    Column("cancelled_at", _moment()),
-    Column("cancel_key", Words),
-    UniqueConstraint("key"),
-    UniqueConstraint("cancel_key"),
-    Index("uq_bookings_start_kept", "start", unique=True, postgresql_where=text("cancelled_at IS NULL")),
-    Index(None, "phone"),
-)
-
-messages = Table(
-    "messages",
-    metadata,
-    Column("reference", Words, primary_key=True),
-    Column("key", Words, nullable=False),
-    Column("name", Words, nullable=False),
-    Column("text", Words, nullable=False),
-    Column("phone", Words, nullable=False),
-    Column("created_at", _moment(), nullable=False, server_default=func.now()),
-    UniqueConstraint("key"),
-    Index(None, "created_at"),
-    Index(None, "phone"),
 )

@@ -15,9 +15,9 @@ apology, and the talk goes on. menu, person, voicemail: an apology, and that run
 
 LIMIT_MS = 2000
 """Silence that a caller takes for a dead line: something is heard within it, whatever happened."""
-THINKS_MS = 3500
+THINKS_MS = 2500
 """Where the model only stays silent, nobody can tell a fault from thought at first: 0.5 s until the caller has surely finished,
-2.5 s in which it may think, and then the clip."""
+2 s in which it may think, and then the clip."""
 TOLERANCE_MS = 500
 """Of the measuring: the stand-ins, the caller and the server share a machine that does other things as well."""
 

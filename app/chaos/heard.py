@@ -15,7 +15,7 @@ from app.chaos.fault import TOLERANCE_MS, Fault
 from app.sim.carrier_call import CarrierCall
 from app.sim.hearing import Stretch
 
-EXPLAINED_MS = 5000
+EXPLAINED_MS = 3000
 CLOSE_MS = 60
 """Sounds no further apart are one."""
 

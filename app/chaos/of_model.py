@@ -7,8 +7,6 @@ from app.chaos.fault import THINKS_MS, Fault
 from app.chaos.scene import Scene
 from app.sim.model_faults import Faults
 
-STALL_MS = 4000
-MIDST = "in the midst of its words a model has MODEL_STALL_SECONDS (4 s) before it counts as stalled"
 STILL = "a model that only stays silent may be thinking: the clip comes when a caller would ask"
 
 
@@ -186,16 +184,12 @@ MODEL = (
         group="model",
         does="the TCP connection is half open from the middle of an answer on",
         act=half_open,
-        limit_ms=STALL_MS,
-        why_longer=MIDST,
     ),
     Fault(
         name="model-garbage",
         group="model",
         does="half an event of JSON, in mid-word, then nothing",
         model=_breaks("word", "garbage"),
-        limit_ms=STALL_MS,
-        why_longer=MIDST,
     ),
     Fault(name="model-close-1001", group="model", does="close 1001 in mid-word", model=_breaks("word", "1001")),
     Fault(name="model-close-1011", group="model", does="close 1011 in mid-word", model=_breaks("word", "1011")),

@@ -79,13 +79,14 @@ async def _serve(settings: Settings, database: Database, beside: Beside) -> bool
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_unhandled)
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _signalled, number, stop, hurry)
-    loop.add_signal_handler(signal.SIGUSR2, _restarted, stop, again)
+        loop.add_signal_handler(number, _signalled, number, stop, hurry, again)
+    loop.add_signal_handler(signal.SIGUSR2, _restarted, stop, hurry, again)
     lent = LentServer()
     web = asyncio.create_task(hypercorn_serve(app, config(lent.bind), shutdown_trigger=closing.wait), name="hypercorn")
     try:
         if await _first(lent.factory, web):
             house: House = app.state.house
+            house.own.again = again.is_set
             door = FastDoor(house.board, house.guard, settings.twilio_account_sid, lent.factory.result(), house.cold)
             await door.open(settings.host, settings.port)
             announce(settings, house)
@@ -137,16 +138,19 @@ def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None
         loop.default_exception_handler(context)
 
 
-def _signalled(number: int, stop: asyncio.Event, hurry: asyncio.Event) -> None:
-    """The first SIGTERM drains; Ctrl-C, or a second signal, does not wait for calls."""
-    if stop.is_set() or number == signal.SIGINT:
+def _signalled(number: int, stop: asyncio.Event, hurry: asyncio.Event, again: asyncio.Event) -> None:
+    """The first SIGTERM drains; Ctrl-C, or a second signal, does not wait for calls. Neither is followed by another start."""
+    if number == signal.SIGINT or (stop.is_set() and not again.is_set()):
         hurry.set()
+    again.clear()
     stop.set()
 
 
-def _restarted(stop: asyncio.Event, again: asyncio.Event) -> None:
-    """Drain, and then start anew. Not once the end was asked for."""
-    if not stop.is_set():
+def _restarted(stop: asyncio.Event, hurry: asyncio.Event, again: asyncio.Event) -> None:
+    """Drain, and then start anew; a second one does not wait for calls. Not once the end was asked for."""
+    if again.is_set():
+        hurry.set()
+    elif not stop.is_set():
         again.set()
         stop.set()
 
@@ -199,7 +203,8 @@ def announce(settings: Settings, house: House) -> None:
         cpu_seconds=round(time.process_time(), 2),
     )
     if sys.stderr.isatty() or settings.log_format == "text":  # else it would be a line that is no JSON
-        print(f"Offhook answers on {url}. Try: ./offhook call booking", file=sys.stderr, flush=True)
+        look = f"Talk to it in a browser: {url}/phone" if house.stand_in else f"The console: {settings.public_url}"
+        print(f"Offhook answers on {url}. Try: ./offhook call booking\n{look}", file=sys.stderr, flush=True)
 
 
 def config(bind: str) -> Config:

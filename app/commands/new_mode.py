@@ -20,9 +20,9 @@ def new_mode(name: str, *, flow: bool = False, root: Path = ROOT) -> list[Path]:
     texts = new_mode_flow if flow else new_mode_talk
     files = {
         root / "modes" / f"{name}.py": texts.MODE.format(**values),
-        root / "prompts" / f"{name}.md": texts.PROMPT,
+        root / "prompts" / f"{name}.md": texts.PROMPT + new_mode_talk.PROMPT_END,
         scripts / f"{name}.toml": texts.SCRIPT.format(**values),
-        root / "tests" / "modes" / f"test_{name}.py": texts.TEST.format(**values),
+        root / "tests" / "modes" / f"test_{name}.py": (new_mode_talk.TEST_HEAD + texts.TEST).format(**values),
     }
     there = [str(path.relative_to(root)) for path in [*files, root / "modes" / name] if path.exists()]
     if there:

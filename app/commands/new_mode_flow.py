@@ -107,9 +107,6 @@ PROMPT = """You are the digital assistant of the telephone menu at {{ office.nam
 - The caller may say what they want or press a key. As soon as it is clear, tell it by the tool for choices.
 - Digits are typed and ended with the pound key, or said: then read them back, and use them only once agreed to.
 - A person: `put_through`, whenever asked.
-  Desks:{% for desk in office.desks.values() %} {{ desk.name }} ({{ desk.about }}){{ "," if not loop.last else "." }}{% endfor %}
-
-- When the caller is done, say goodbye and call `end_call`.
 """
 
 SCRIPT = """# A caller asks to be called back and types a number. Every line here is recorded; docs/rehearsals.md has the rest.
@@ -144,19 +141,7 @@ outcome = {{ kind = "{name}", valid = true, fields = {{ result = "callback", cal
 tools = ["choose:ok", "request_callback:ok", "end_call:ok"]
 """
 
-TEST = '''"""Calls in the mode {name}, as they would be overheard."""
-
-# `did` fails by itself; its assert is for the reader.
-# mypy: disable-error-code="truthy-bool"
-
-from collections.abc import Callable
-
-from app.core.effects import HangUp, PutThrough
-from modes.{name} import mode
-from tests.modes.rehearsal_table import Rehearsal
-
-
-def greeted(rehearse: Callable[..., Rehearsal]) -> Rehearsal:
+TEST = '''def greeted(rehearse: Callable[..., Rehearsal]) -> Rehearsal:
     """A call whose greeting was heard."""
     call = rehearse(mode)
     call.rings()

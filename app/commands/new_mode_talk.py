@@ -57,9 +57,6 @@ PROMPT = """You answer the phone at {{ office.name }} as its digital assistant. 
 # What you do
 - Messages for the office: `take_message`, after you read them back.
 - A person: `put_through`, as soon as the caller asks.
-  Desks:{% for desk in office.desks.values() %} {{ desk.name }} ({{ desk.about }}){{ "," if not loop.last else "." }}{% endfor %}
-
-- When the caller is done, say goodbye and call `end_call`.
 """
 
 SCRIPT = """# A caller leaves a message. Every line here is recorded; `docs/rehearsals.md` tells which others are.
@@ -90,19 +87,7 @@ outcome = {{ kind = "{name}", valid = true, fields = {{ result = "message", name
 tools = ["take_message:ok", "end_call:ok"]
 """
 
-TEST = '''"""Calls in the mode {name}, as they would be overheard."""
-
-# `did` fails by itself; its assert is for the reader.
-# mypy: disable-error-code="truthy-bool"
-
-from collections.abc import Callable
-
-from app.core.effects import HangUp, PutThrough
-from modes.{name} import mode
-from tests.modes.rehearsal_table import Rehearsal
-
-
-def test_a_caller_leaves_a_message_and_says_goodbye(rehearse: Callable[..., Rehearsal]) -> None:
+TEST = """def test_a_caller_leaves_a_message_and_says_goodbye(rehearse: Callable[..., Rehearsal]) -> None:
     call = rehearse(mode)
     call.rings()
     call.agent_says("Hello, how can I help you?", ms=1500)
@@ -127,4 +112,25 @@ def test_a_caller_is_put_through(rehearse: Callable[..., Rehearsal]) -> None:
     call.caller_says("Billing, please.")
     call.model_calls("put_through", saying="One moment please.", ms=900, desk="billing")
     assert call.did(PutThrough).to == "billing"
+"""
+
+PROMPT_END = """\
+  Desks:{% for desk in office.desks.values() %} {{ desk.name }} ({{ desk.about }}){{ "," if not loop.last else "." }}{% endfor %}
+
+- When the caller is done, say goodbye and call `end_call`.
+"""
+"""How both kinds of prompt end: whom there is, and how to leave."""
+TEST_HEAD = '''"""Calls in the mode {name}, as they would be overheard."""
+
+# `did` fails by itself; its assert is for the reader.
+# mypy: disable-error-code="truthy-bool"
+
+from collections.abc import Callable
+
+from app.core.effects import HangUp, PutThrough
+from modes.{name} import mode
+from tests.modes.rehearsal_table import Rehearsal
+
+
 '''
+"""How both kinds of test begin."""

@@ -7,6 +7,7 @@ is told by the kernel would be another compiled wheel, and hears nothing on netw
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -90,9 +91,12 @@ class Reloader:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.suffix in (".py", ".md", ".toml", ".json", ".txt") and "__pycache__" not in path.parts:
-            yield path
+    for here, _, names in os.walk(
+        folder
+    ):  # passes over a folder that is taken away while we look, as by `git checkout`
+        for path in (Path(here, name) for name in names):
+            if path.suffix in (".py", ".md", ".toml", ".json", ".txt") and "__pycache__" not in path.parts:
+                yield path
 
 
 def take(house: House, settings: Settings, found: Registry) -> None:

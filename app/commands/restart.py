@@ -4,6 +4,7 @@ The server starts itself: once it has drained and closed everything it becomes t
 number, its terminal or log, its environment and its options, and whoever supervises it (a shell, systemd, a container) sees no end.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from app import registry
 from app import settings as all_settings
 from app.adapters import processes
 from app.commands.running import alone, look, on_port
-from app.commands.serving import Asked, detach
+from app.commands.serving import START_SECONDS, Asked, detach
 from app.commands.stop import LOOK_SECONDS, clear, deadline_of, what_it_takes
 from app.errors import SetupError
 from app.settings import Settings
@@ -36,7 +37,7 @@ def restart(*, timeout: float | None, now: bool, yes: bool) -> int:
             case "silent":
                 raise SetupError(f"the server (process {found.pid}) does not answer; {what_it_takes(found)}")
             case "none":
-                if code := clear(settings, yes=yes):
+                if code := clear(settings, timeout, now=now, yes=yes):
                     return code
                 _refuse_taken_port(settings)
                 running = detach(Asked(), settings)
@@ -44,17 +45,21 @@ def restart(*, timeout: float | None, now: bool, yes: bool) -> int:
                 return 0
         assert found.running is not None
         before = found.running
-        os.kill(found.pid, signal.SIGUSR2)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found.pid, signal.SIGUSR2)
         print(f"process {found.pid} drains, and then starts again in its own place", file=sys.stderr)
-        deadline = deadline_of(found, timeout)
+        deadline = deadline_of(found, timeout, settings) + (0.0 if timeout is not None else START_SECONDS)
         told = hurried = False
         while time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
             if not processes.same(before.pid, before.started):
-                raise SetupError("the server ended and did not start again; what it says stands where it ran")
+                raise SetupError(
+                    "the server ended and did not start again: somebody asked for its end meanwhile, or it could not; "
+                    "what it says stands where it ran"
+                )
             found = look(settings.data)
             if now and found.state == "draining" and not hurried:
-                os.kill(before.pid, signal.SIGINT)
+                os.kill(before.pid, signal.SIGUSR2)  # SIGINT would be the end of it
                 hurried = True
             if found.state == "draining" and not told:
                 print(f"draining, {found.calls} left", file=sys.stderr)

@@ -2,12 +2,14 @@
 
 import contextlib
 import gc
+import os
 import socket
 import sys
 from pathlib import Path
 
+import msgspec
+
 from app import log as logging
-from app import registry
 from app import settings as all_settings
 from app.adapters.data_folder import (
     data_folder,
@@ -15,13 +17,14 @@ from app.adapters.data_folder import (
     note_starting,
     open_database,
     read_running,
+    read_starting,
     starting_file,
 )
 from app.adapters.lent_number import lent_file
 from app.adapters.tunnel_client import open_client
 from app.commands.running import on_port
 from app.commands.serving import Asked, detach, log_of, start_again
-from app.commands.tunnel import ask_to_lend, clear_tunnel
+from app.commands.tunnel import ask_to_lend, clear_tunnel, offer_back
 from app.errors import SetupError
 from app.settings import ROOT, Settings
 
@@ -36,8 +39,11 @@ def serve(asked: Asked = Asked(), *, detached: bool = False, root: Path = ROOT) 
         here["PORT"] = str(asked.port)
     settings = all_settings.load(here, root=root)
     logging.configure(settings.log_level, settings.secrets, settings.log_format)
-    registry.find(settings)  # what is wrong with a mode is said before anything is started
+    check_alone(settings.data)
     check_port(settings.host, settings.port, settings.data)
+    from app import registry  # takes most of a second: not for nothing
+
+    registry.find(settings)  # what is wrong with a mode is said before anything is started
     if detached:
         running = detach(asked, settings)
         print(f"Offhook answers on {running.url} (process {running.pid}); what it says: {log_of(settings.data)}")
@@ -45,17 +51,17 @@ def serve(asked: Asked = Asked(), *, detached: bool = False, root: Path = ROOT) 
     data_folder(settings.data)
     note_starting(settings.data, settings.port)
     try:
-        again = _serve(asked, settings, here, root)
+        again, lent = _serve(asked, settings, here, root)
     except BaseException:
         forget(starting_file(settings.data))
         raise
     if again:
-        start_again(asked)
+        start_again(msgspec.structs.replace(asked, yes=asked.yes or lent))  # who has said yes is not asked once more
     return 0
 
 
-def _serve(asked: Asked, settings: Settings, here: dict[str, str], root: Path) -> bool:
-    """Answer calls; whether another start was asked for."""
+def _serve(asked: Asked, settings: Settings, here: dict[str, str], root: Path) -> tuple[bool, bool]:
+    """Answer calls; whether another start was asked for, and whether a number was lent."""
     with contextlib.ExitStack() as stack:
         client, lends = None, False
         if asked.tunnel:
@@ -63,9 +69,9 @@ def _serve(asked: Asked, settings: Settings, here: dict[str, str], root: Path) -
             here["PUBLIC_URL"] = client.url
             settings = all_settings.load(here, root=root)
             lends = ask_to_lend(settings, yes=asked.yes)
-        elif lent_file(settings.data).exists():
+        if not lends and lent_file(settings.data).exists():
             try:
-                clear_tunnel(settings, yes=asked.yes)
+                (offer_back if asked.tunnel else clear_tunnel)(settings, yes=asked.yes)
             except SetupError as wrong:  # no reason not to answer calls
                 print(f"offhook serve: {wrong}", file=sys.stderr)
         database = stack.enter_context(open_database(settings, meanwhile=_load_the_rest))
@@ -80,12 +86,23 @@ def _serve(asked: Asked, settings: Settings, here: dict[str, str], root: Path) -
         )
         gc.freeze()  # what is imported stays: it need not be looked at again while calls are relayed
         gc.enable()
-        return answering.run(settings, database, companions)
+        return answering.run(settings, database, companions), lends
 
 
 def _load_the_rest() -> None:
     """What takes longest to load, the database's library first of all."""
     import app.commands.beside  # noqa: F401
+
+
+def check_alone(folder: Path) -> None:
+    """Raise SetupError if another server runs or starts with this data folder, on whatever port."""
+    other = read_running(folder) or read_starting(folder)
+    if other is not None and other.pid != os.getpid():
+        raise SetupError(
+            f"expected no other server with the data folder {folder}, but process {other.pid} has port {other.port} with it. "
+            "./offhook status tells more, ./offhook restart starts it anew; a second one takes a folder of its own "
+            "(OFFHOOK_DATA) and another port (--port)"
+        )
 
 
 def check_port(host: str, port: int, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`./offhook stop`: has the server drain, waits for its end, and clears away what a dead one left."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -26,9 +27,9 @@ def stop(*, timeout: float | None, now: bool, yes: bool) -> int:
     """
     settings = all_settings.load()
     if now:  # may come while another stop waits
-        return _end(settings, timeout, now=True) or clear(settings, yes=yes)
+        return _end(settings, timeout, now=True) or clear(settings, timeout, now=True, yes=yes)
     with alone(settings.data, "stop"):
-        return _end(settings, timeout, now=False) or clear(settings, yes=yes)
+        return _end(settings, timeout, now=False) or clear(settings, timeout, now=False, yes=yes)
 
 
 def _end(settings: Settings, timeout: float | None, *, now: bool) -> int:
@@ -38,11 +39,13 @@ def _end(settings: Settings, timeout: float | None, *, now: bool) -> int:
         print("no server runs here")
         return 0
     moment = processes.began(found.pid)
-    if now:
-        os.kill(found.pid, signal.SIGINT)
-    elif found.state != "draining":  # a second SIGTERM would not let calls end
-        os.kill(found.pid, signal.SIGTERM)
-    deadline, said, first = deadline_of(found, timeout), "", found.pid
+    restarts = found.stands is not None and found.stands.again
+    with contextlib.suppress(ProcessLookupError):  # it ended just now
+        if now:
+            os.kill(found.pid, signal.SIGINT)
+        elif found.state != "draining" or restarts:  # a second SIGTERM would not let calls end
+            os.kill(found.pid, signal.SIGTERM)
+    deadline, said, first = deadline_of(found, timeout, settings), "", found.pid
     while processes.same(first, moment):
         if found.stands is not None and found.stands.draining and found.calls != said:
             said = found.calls
@@ -60,9 +63,9 @@ def _end(settings: Settings, timeout: float | None, *, now: bool) -> int:
     return 0
 
 
-def deadline_of(found: Found, timeout: float | None) -> float:
-    """Until when to wait, by `time.monotonic()`: so many seconds, or as long as a drain may take."""
-    drain = found.stands.drain_seconds if found.stands is not None else 0.0
+def deadline_of(found: Found, timeout: float | None, settings: Settings) -> float:
+    """Until when to wait, by `time.monotonic()`: so many seconds, or as long as a drain may take. settings: if it does not say."""
+    drain = found.stands.drain_seconds if found.stands is not None else settings.drain_seconds
     return time.monotonic() + (timeout if timeout is not None else drain + MARGIN_SECONDS)
 
 
@@ -81,25 +84,31 @@ def what_it_takes(found: Found) -> str:
     )
 
 
-def clear(settings: Settings, *, yes: bool) -> int:
-    """What a server that died left: one of ours on the port, a database that nobody owns, a tunnel, a number that is lent."""
+def clear(settings: Settings, timeout: float | None, *, now: bool, yes: bool) -> int:
+    """What a server that died left: one of ours on the port, a database that nobody owns, a tunnel, a number that is lent.
+
+    timeout, now: as `stop` has them, for one of ours that still answers. Raises SetupError.
+    """
+    seconds = timeout if timeout is not None else settings.drain_seconds + MARGIN_SECONDS
     for stranger in on_port(settings.port, settings.data):
         if stranger.orphan and stranger.process is not None:
-            _end_orphan(stranger.process)
+            _end_orphan(stranger.process, seconds, now=now)
     for pid in end_left_over(settings.data, time.monotonic() + ORPHAN_SECONDS):
         print(f"ended a database that a dead server left (process {pid})")
     return clear_tunnel(settings, yes=yes)
 
 
-def _end_orphan(process: processes.Process) -> None:
-    """End a server of this folder that nobody started any more; it drains as any other. Raises SetupError."""
+def _end_orphan(process: processes.Process, seconds: float, *, now: bool) -> None:
+    """End a server of this folder that nobody minds any more; it drains as any other. Raises SetupError."""
     print(f"ending a server of this folder that lost its note (process {process.pid})", file=sys.stderr)
-    for number, seconds in ((signal.SIGTERM, ORPHAN_SECONDS), (signal.SIGINT, ORPHAN_SECONDS)):
-        os.kill(process.pid, number)
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if not processes.same(process.pid, process.began):
-                print(f"ended it (process {process.pid})")
-                return
-            time.sleep(LOOK_SECONDS)
-    raise SetupError(f"process {process.pid} does not end ({process.command}); kill -9 {process.pid} would end it")
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGINT if now else signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while processes.same(process.pid, process.began):
+        if time.monotonic() > deadline:
+            raise SetupError(
+                f"process {process.pid} has not ended yet ({process.command}). `./offhook stop --now` leads its callers to a "
+                f"person and ends it; if that does not help: kill -9 {process.pid}"
+            )
+        time.sleep(LOOK_SECONDS)
+    print(f"ended it (process {process.pid})")

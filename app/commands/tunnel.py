@@ -67,11 +67,15 @@ async def tunnelled(client: TunnelClient, settings: Settings, *, lends: bool) ->
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         if lends:
-            try:
-                if said := await put_back(settings):
-                    log.info("the number is put back", what=said)
-            except SetupError as wrong:
-                log.error("the number is not put back", why=str(wrong), remedy="./offhook stop tries again")
+            await _give_back(settings)
+
+
+async def _give_back(settings: Settings) -> None:
+    try:
+        if said := await put_back(settings):
+            log.info("the number is put back", what=said)
+    except SetupError as wrong:
+        log.error("the number is not put back", why=str(wrong), remedy="./offhook stop tries again")
 
 
 async def _join(client: TunnelClient, settings: Settings, *, lends: bool) -> None:
@@ -90,6 +94,8 @@ async def _join(client: TunnelClient, settings: Settings, *, lends: bool) -> Non
         if client.code is not None:
             break
     log.error("the tunnel client has ended: no call comes through any more", client=client.name, code=client.code)
+    if lends:  # at once: where it led before somebody may answer
+        await _give_back(settings)
 
 
 async def _reached(url: str) -> bool:
@@ -115,6 +121,11 @@ def clear_tunnel(settings: Settings, *, yes: bool) -> int:
     """
     if client := end_left(settings.data):
         print(f"ended a tunnel client that a dead server left ({client.name}, process {client.pid})")
+    return offer_back(settings, yes=yes)
+
+
+def offer_back(settings: Settings, *, yes: bool) -> int:
+    """Offer to put back a number that a dead server lent. 0, or 1 if it stays lent. Raises SetupError."""
     lent = read_lent(settings.data)
     if lent is None:
         return 0

@@ -21,8 +21,8 @@ Cause = Literal["lost", "stalled", "failed", "refused", "expired", "rollover"]
 WINDOW = 300.0
 RECONNECTS = 3
 APART = (0.0, 0.4, 1.2)
-"""Seconds from one try on a server to the next one, in a row: a server that is just being restarted refuses at once, and three tries
-within a moment would be none."""
+"""Seconds from one try on a server to the next one, in a row: a server that is just being restarted refuses at once, and three
+tries within a moment would be none."""
 
 
 @dataclass(slots=True)

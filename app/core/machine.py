@@ -16,14 +16,15 @@ and `speaking` for each frame, and adds what it sent to `playback`.
 Barge-in is one move: everything unheard is cleared, each item that was cut is truncated to what was heard, items of which
 nothing was heard are deleted, and late audio of those responses is dropped by `speaking`. It holds after response.done too:
 the model is long finished when the caller interrupts. The server cancels the running response by itself (`server_interrupts`).
-How a talk goes on without its session is `Recovery`'s; how it leaves, by one door, is `Stage`'s; keys, and the mode's flow if it
-has one, are `Guided`'s; tools are `ToolStage`'s.
+How a talk goes on without its session is `Recovery`'s, how long a silent one is borne `Patience`'s; how it leaves, by one door, is
+`Stage`'s; keys, and the mode's flow if it has one, are `Guided`'s; tools are `ToolStage`'s.
 """
 
 from app.core import effects as do
 from app.core import events as ev
 from app.core.cost import cost_usd, input_tokens, speech_seconds
 from app.core.ladder import Cause
+from app.core.patience import Patience
 from app.core.phases import (
     ENDLESS_SPEECH,
     EXPIRED,
@@ -37,14 +38,14 @@ from app.core.phases import (
     STILL_THERE,
     Phase,
 )
-from app.core.recovery import OF_A_SESSION, Recovery
+from app.core.recovery import OF_A_SESSION
 from app.core.timers import Timer
 
 IMPATIENCE: tuple[Timer, ...] = ("hello", "moment", "first_audio", "dormant", "answer", "stall", "hush")
 """What nobody waits for while the caller speaks."""
 
 
-class CallMachine(Recovery):
+class CallMachine(Patience):
     """One stream of one call. Only `receive` changes it, but for the relay's `playback.add` on the audio lane."""
 
     # --- the one entrance -------------------------------------------------------------------------------------------
@@ -70,7 +71,7 @@ class CallMachine(Recovery):
                     self._how if self._how in ("completed", "dormant", "capped") else "caller_left", how, now
                 )
             case (_, ev.HouseCloses()):
-                resume: list[do.Effect] = [] if self._how else [do.Resume("this server restarts")]
+                resume: list[do.Effect] = self._unsaid() if self._how else [do.Resume("this server restarts")]
                 return [*resume, *self._close(self._how or "interrupted", now, code=1001)]
             case (Phase.WAITING, ev.StreamStarted()):
                 return self._stream_started(now)
@@ -217,28 +218,25 @@ class CallMachine(Recovery):
         if out_of_band:
             self.talk.silenced.add(response)
             return []
+        early = self._screening and not self._offered and not self.sequencer.asked
         unwanted = self.sequencer.started(response)
         self._sounds = False
         self.timers.drop("answer")
         self._progress(now)
-        if (
-            unwanted
-        ):  # we asked before we knew that the caller speaks (the server answers them by itself), or for a late filler
+        if early:
+            return self._too_early(response)
+        if unwanted:  # asked for before the caller began (the server answers them by itself), or a filler that is late
             self.talk.silenced.add(response)
             return [do.CancelResponse(response)]
         return []
-
-    def _progress(self, now: float) -> None:
-        """A response goes on: its end, or more of it, is due again within the stall limit; its first sound may take longer."""
-        if self.sequencer.running:
-            within = self.terms.stall_seconds if self._sounds else self.terms.think_seconds
-            self.timers.set("stall", now + within)
 
     def _response_done(self, event: ev.ResponseDone, now: float) -> list[do.Effect]:
         self._count(event)
         self._count_line(now)
         if event.out_of_band:
             return []
+        if event.response_id == self._held:
+            return self._held_is_over(now)
         effects = self.talk.mark_response(event.response_id)
         if self.sequencer.asked == OPENING_ID:  # a server that does not announce its responses
             self.sequencer.asked = ""
@@ -295,6 +293,7 @@ class CallMachine(Recovery):
         self.record.agent_voiced = self._sounds = True
         self._session_works()
         self._progress(now)
+        self._watch_sentence()
         self.timers.drop("dormant")
         effects: list[do.Effect] = []
         if not self._first_audio:
@@ -369,7 +368,7 @@ class CallMachine(Recovery):
                 self.sequencer.forget_filler()
                 return [] if self.sequencer.asked else list(self.sequencer.want())
             case "stall":
-                return self._model_gone("the model owed an answer and gave none", "stalled", now)
+                return self._stalled(now)
             case "keys":
                 return self._send_keys(now)
             case "filler":

@@ -93,8 +93,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     stall_seconds: float = 4.0
     """... and replaced after this without an event."""
     think_seconds: float = 8.0
-    """... unless it has begun its answer: so long may it stay without a sound."""
-    hush_seconds: float = 2.5
+    """... unless it has begun its answer and shows other signs of life, or reasons: so long may it stay without a sound."""
+    hush_seconds: float = 2.0
     """A caller who waits for an answer is told after so much silence that one comes."""
     servers: int = 1
     """How many servers there are, the first one's substitutes included."""

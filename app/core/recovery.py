@@ -150,6 +150,7 @@ class Recovery(ToolStage):
         """The new session is there: how long it took, and what it has to know. Then it is a session like any other."""
         self.mending = False
         self.timers.drop("mend")
+        self.timers.drop("again")
         self.sequencer.held = False
         gap = now - self._gap_from
         memory = self.record.memory
@@ -214,20 +215,6 @@ class Recovery(ToolStage):
                 case _:
                     done.append(effect)
         return done
-
-    def _hush(self, now: float) -> list[do.Effect]:
-        """The caller has heard nothing for too long: they are told that they are not forgotten."""
-        broken = self.mending or self.ladder.lost_at is not None
-        waits = broken or not self.sequencer.idle or self.sequencer.awaits_server
-        if self.phase is Phase.LEAVING or self.sequencer.caller_speaking or not waits:
-            return []
-        if self.playback.playing(now):
-            self.timers.set("hush", max(now, self.playback.ends_at) + NOTICED_SECONDS)
-            return []
-        if broken:
-            self.timers.set("hush", now + STILL_SECONDS)
-        again, self._told_of_fault = self._told_of_fault, self._told_of_fault or broken
-        return [do.PlayClip("interrupted" if broken and not again else "one_moment")]
 
     # --- before its time is up --------------------------------------------------------------------------------------
 

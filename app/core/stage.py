@@ -66,6 +66,8 @@ class Stage:
         self._retried = False
         self._screening = terms.screen_seconds > 0
         """Who picked up is not known yet."""
+        self._held = ""
+        """The answer that a server began by itself meanwhile."""
         self._how = ""
         """What the call will have come to, once leaving is decided."""
         self.ladder = Ladder(terms)
@@ -84,6 +86,11 @@ class Stage:
         self._told_of_fault = False
         self._sounds = False
         """Something was heard of the response that runs."""
+        self.sign_at = 0.0
+        """When the model's end last sent what is no event of ours: it lives. The relay's, like `playback.add`."""
+        self._moved_at = 0.0
+        """When the response that runs last went on, by an event; and how much was sent of what it says."""
+        self._sent_then = 0
 
     def served_by(self, *, interrupts: bool, truncates: bool) -> None:
         """This engine answers from now on: whether it stops by itself when the caller speaks, and can forget what was not heard."""
@@ -244,6 +251,19 @@ class Stage:
             return []
         self.sequencer.awaits_server = False
         return list(self.sequencer.want())
+
+    def _too_early(self, response: str) -> list[do.Effect]:
+        """A server that answers by itself, whatever it was told, has begun before the verdict: not heard, and asked for again."""
+        self.talk.silenced.add(response)
+        self._held = response
+        return [do.CancelResponse(response)]
+
+    def _held_is_over(self, now: float) -> list[do.Effect]:
+        """The callee's words want an answer again, unless more of them come."""
+        self.sequencer.done(self._held)
+        self._held = ""
+        self.sequencer.awaits_server = not self.sequencer.caller_speaking
+        return self._answer_unheld(now) if self.sequencer.awaits_server else []
 
     def _nobody_spoke(self, now: float) -> list[do.Effect]:
         """The other end was to speak first, and has not."""

@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from app.doctor.patient import TWILIO, Patient, reason_of
+from app.doctor.patient import Patient, reason_of
 from app.doctor.rows import Finding, fault, fine, skipped, warning
+from app.settings import TWILIO_API
 
 HERE: Mapping[str, tuple[str, str]] = {
     # Fly's regions
@@ -102,7 +103,7 @@ async def twilio_region(patient: Patient) -> Finding:
 
 def _place_of(base: str) -> tuple[str, str]:
     """Edge (empty: by the network) and region of a REST host: api.twilio.com, or api.EDGE.REGION.twilio.com."""
-    if base == TWILIO:
+    if base == TWILIO_API:
         return "", "us1"
     parts = (urlsplit(base).hostname or "").split(".")
     return (parts[1], parts[2]) if len(parts) == 5 else ("", parts[1] if len(parts) == 4 else "us1")

@@ -159,9 +159,8 @@ async def found_by(patient: Patient, check: Check) -> Finding:
 
 def secrets_of(patient: Patient) -> tuple[str, ...]:
     """What no line may show."""
-    keys = tuple(engine.key for engine in patient.settings.fallback_engines)
     own = (patient.running.key,) if patient.running is not None else ()
-    return (*patient.settings.secrets, *patient.tokens, *keys, *own)
+    return (*patient.settings.secrets, *patient.tokens, *own)
 
 
 def row_of(check: Check, finding: Finding, secrets: Sequence[str] = ()) -> Row:

@@ -22,7 +22,6 @@ from app.settings import ROOT, Settings
 from app.sim.carrier import ACCOUNT_SID
 
 ANSWER_SECONDS = 6.0
-TWILIO = "https://api.twilio.com"
 STATUS_PAGES = {
     "twilio": "https://status.twilio.com/api/v2/summary.json",
     "openai": "https://status.openai.com/api/v2/summary.json",

@@ -2,15 +2,11 @@
 
 import asyncio
 import errno
-import itertools
 import socket
-from collections.abc import Sequence
 
 from app.adapters import processes
 from app.adapters.data_folder import Running
 from app.doctor.rows import Finding, fault, fine
-
-MOST_CHARACTERS = 120
 
 
 async def port(host: str, number: int, running: Running | None) -> Finding:
@@ -34,7 +30,7 @@ def _port(host: str, number: int, running: Running | None) -> Finding:
     if running is not None and here and (running.pid in pids or not pids):
         return fine(f"{where} is ours: process {running.pid}")
     known = [found for pid in pids if (found := processes.look(pid)) is not None]
-    owner = ", ".join(f"process {one.pid} ({shown(one.words)})" for one in known) or "a process of another user"
+    owner = ", ".join(f"process {one.pid} ({one.command})" for one in known) or "a process of another user"
     kill = " ".join(str(one.pid) for one in known)
     return fault(
         f"{where} is taken by {owner}, not by the server of this data folder{elsewhere}",
@@ -54,9 +50,3 @@ def _can_bind(host: str, number: int) -> bool:
                 return False
             raise
     return True
-
-
-def shown(words: Sequence[str]) -> str:
-    """A command, as far as no secret can stand in it: up to the first long option, assignment or URL."""
-    plain = itertools.takewhile(lambda word: not (word.startswith("--") or "=" in word or "://" in word), words)
-    return " ".join(plain)[:MOST_CHARACTERS] or "its command is not known"

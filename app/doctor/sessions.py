@@ -22,6 +22,7 @@ from app.mode import Mode
 from app.spoken_calls import SpokenCalls
 from app.wire import realtime
 from app.wire.dialects import SessionPlan
+from app.wire.negotiation import Formats
 
 OFFERED = "doctor-offer"
 REFUSED = (
@@ -163,30 +164,10 @@ def _name_of(tool: Any) -> str:
     return str(tool.get("name") or (inner.get("name") if isinstance(inner, dict) else "") or "")
 
 
-class _Format(msgspec.Struct):
-    type: str = ""
-    rate: int | None = None
-
-
-class _End(msgspec.Struct):
-    format: _Format = msgspec.field(default_factory=_Format)
-
-
-class _Audio(msgspec.Struct):
-    input: _End = msgspec.field(default_factory=_End)
-    output: _End = msgspec.field(default_factory=_End)
-
-
-class _Echo(msgspec.Struct):
-    input_audio_format: str = ""
-    output_audio_format: str = ""
-    audio: _Audio = msgspec.field(default_factory=_Audio)
-
-
 def formats_of(echo: dict[str, Any]) -> str:
     """The codecs of a configuration in force, in the server's own words; empty if it does not tell."""
     try:
-        told = msgspec.convert(echo, _Echo)
+        told = msgspec.convert(echo, Formats)
     except msgspec.ValidationError:
         return ""
     hears = told.input_audio_format or told.audio.input.format.type

@@ -34,7 +34,7 @@ def _value(kind: Mapping[str, Any], talk: str) -> Any:
     choices = [kind, *kind.get("anyOf", [])]
     words = [str(word) for choice in choices for word in choice.get("enum", []) if isinstance(word, str)]
     if words:
-        return next((word for word in words if word.replace("_", " ").lower() in talk.lower()), None)
+        return next((word for word in words if word and word.replace("_", " ").lower() in talk.lower()), None)
     if any(choice.get("type") == "string" and "format" not in choice for choice in choices):
         said = [line.removeprefix("caller: ") for line in talk.splitlines() if line.startswith("caller: ")]
         return said[-1] if said else None

@@ -15,11 +15,11 @@ from app.sim.call_log import Entry
 from app.sim.caller_line import CallerLine
 from app.sim.carrier_account import Account
 from app.sim.carrier_call import Callee, CarrierCall
-from app.sim.carrier_leg import DialResult
 from app.sim.carrier_numbers import PhoneNumber
 from app.sim.carrier_origin import Origin
 from app.sim.carrier_quirks import Quirks
 from app.sim.carrier_rest import rest_app
+from app.sim.leg_script import DialResult
 from app.sim.people import People
 from app.sim.rest_server import RestServer
 

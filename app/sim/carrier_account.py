@@ -11,10 +11,11 @@ from app.sim.call_log import CallLog, Entry
 from app.sim.caller_line import CallerLine
 from app.sim.carrier_call import OVER, Callee, CarrierCall, MachineDetection, Progress
 from app.sim.carrier_http import SignedHttp
-from app.sim.carrier_leg import DialResult, Leg, Script, Source
+from app.sim.carrier_leg import Leg, Source
 from app.sim.carrier_numbers import PhoneNumber, new_sid
 from app.sim.carrier_origin import Origin
 from app.sim.carrier_quirks import Quirks
+from app.sim.leg_script import DialResult, Script
 from app.sim.people import People
 
 

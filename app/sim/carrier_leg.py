@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ from app.sim.carrier_http import SignedHttp
 from app.sim.carrier_numbers import new_sid, rfc2822
 from app.sim.carrier_quirks import Quirks
 from app.sim.hearing import Hearing
+from app.sim.leg_script import Script
 from app.sim.media_stream import MediaStream
-from app.sim.people import People
 from app.sim.twiml_document import Document, Refused, Verb, parse, read_answer
 
 T = TypeVar("T")
@@ -43,52 +42,6 @@ class Interrupt:
 
 class Interrupted(Exception):
     """The leg was interrupted; what to do instead is in `Leg.interruption`."""
-
-
-@dataclass(frozen=True)
-class DialResult:
-    """What becomes of one <Dial>. seconds: how long they talk; digits: keys pressed in the whisper's <Gather>.
-
-    hangs_up: the person does so in the whisper. refused: what the carrier says of somebody who answered and was not joined
-    (a choice; the documentation is silent).
-    """
-
-    status: Literal["completed", "busy", "no-answer", "failed"] = "completed"
-    seconds: float = 5.0
-    digits: str = ""
-    hangs_up: bool = False
-    refused: Literal["completed", "no-answer"] = "no-answer"
-
-    @classmethod
-    def of(cls, result: "str | DialResult") -> "DialResult":
-        """Read a script's entry. Raises ValueError for a word that is no outcome."""
-        match result:
-            case DialResult():
-                return result
-            case "completed" | "busy" | "no-answer" | "failed":
-                return cls(result)
-            case "accepts":
-                return cls(digits="1")
-            case "declines":
-                return cls(digits="2")
-            case "hangs-up":
-                return cls(hangs_up=True)
-            case "silent" | "voicemail":  # the carrier cannot tell one from the other
-                return cls(refused="completed")
-        raise ValueError(f"expected one of {', '.join(OUTCOMES)}, got {result!r}")
-
-
-OUTCOMES = ("completed", "accepts", "declines", "hangs-up", "silent", "voicemail", "busy", "no-answer", "failed")
-"""How a script says what becomes of a <Dial>."""
-
-
-@dataclass
-class Script:
-    """What a call meets, in order: each <Dial> and each <Gather> takes the next entry. people: decide <Dial> instead of `dials`."""
-
-    dials: deque[DialResult] = field(default_factory=deque)
-    gathers: deque[str] = field(default_factory=deque)
-    people: People | None = None
 
 
 class Leg:

@@ -1,21 +1,27 @@
-"""The telephone at a desk, as the softphone's page shows it: it rings until somebody picks up, and they hang up when they like."""
+"""The telephone at a desk, as the softphone's page shows it: it rings until somebody picks up, and they hang up when they like.
+
+Joined with the caller they hear them, 20 ms at a time.
+"""
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from itertools import count
 
 from app.sim.people import Pickup
 
+FRAME_SECONDS = 0.02
 DESK_KEYS = frozenset("0123456789*#")
 
 
 class DeskPhone:
     """The `People` of one softphone. `tell` is told each state: `rings`, `whisper`, `talks`; of the end, the call's log tells."""
 
-    def __init__(self, desks: Mapping[str, str], tell: Callable[..., None]) -> None:
-        """desks: names by number."""
+    def __init__(self, desks: Mapping[str, str], tell: Callable[..., None], carry: Callable[[], None]) -> None:
+        """desks: names by number. carry: brings the next 20 ms of the caller to the desk's ear; only while they are joined."""
         self.desks = desks
         self.tell = tell
+        self.carry = carry
         self.reacted = False
         self._picked: asyncio.Future[Pickup] | None = None
         self._gone: asyncio.Future[None] | None = None
@@ -47,10 +53,20 @@ class DeskPhone:
         self._press = self._put_down = None
         self._gone = asyncio.get_running_loop().create_future()
         self.tell("desk", state="talks")
+        hears = asyncio.create_task(self._hears(), name="desk hears the caller")
         try:
             await self._gone
         finally:
+            hears.cancel()
             self._gone = None
+
+    async def _hears(self) -> None:
+        """By an absolute clock: a late frame is made up for."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for tick in count(1):
+            self.carry()
+            await asyncio.sleep(max(0.0, began + tick * FRAME_SECONDS - loop.time()))
 
     # --- what somebody at the page does -----------------------------------------------------------------------------
 

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
 from app.office import RING_TONES
-from app.sim.carrier_leg import DialResult, Interrupt, Interrupted, Leg, Script, Source
+from app.sim.carrier_leg import Interrupt, Interrupted, Leg, Source
 from app.sim.carrier_numbers import DIALLABLE
+from app.sim.leg_script import DialResult, Script
 from app.sim.playout import SILENCE
 from app.sim.twiml_document import Document, Verb
 from app.sim.verb_steps import Step, action_of

@@ -3,8 +3,8 @@
 from sqlalchemy.dialects.postgresql import insert
 
 from app.adapters.business_pg import new_reference
+from app.adapters.business_tables import messages
 from app.adapters.store import CallStore
-from app.adapters.tables import messages
 
 TEXT = "A rehearsal called before."
 

@@ -20,7 +20,7 @@ from app.sim.model_faults import Faults
 from app.sim.model_mind import ANSWERS, NOT_CAUGHT, ONE_MOMENT, Mind, Plan, PlannedCall, Rehearsal, parsed
 from app.sim.model_shapes import Settings
 from app.sim.model_sound import Repertoire
-from app.sim.script import spell
+from app.sim.script_words import spell
 from app.sim.talks import DONE, NOT_WORKED, Ask, Scene, Talk, Use, refused
 from app.sim.talks_more import MORE, choose, intents
 

@@ -21,7 +21,8 @@ from app.sim.model_faults import Faults
 from app.sim.model_past import Past, heard_words
 from app.sim.model_sound import Repertoire, from_pcm
 from app.sim.phrases import key
-from app.sim.script import Script, ToolUse, Turn, render, render_all
+from app.sim.script import Script, ToolUse, Turn
+from app.sim.script_words import render, render_all
 
 log = structlog.get_logger()
 

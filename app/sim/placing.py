@@ -10,13 +10,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.adapters.api_tokens import ApiTokens
 from app.adapters.business_pg import new_reference
+from app.adapters.business_tables import bookings
 from app.adapters.store import CallStore
-from app.adapters.tables import bookings
 from app.errors import SetupError
 from app.sim.caller_line import CallerLine
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import Callee, CarrierCall
-from app.sim.script import Script, render_all
+from app.sim.script import Script
+from app.sim.script_words import render_all
 
 RING_SECONDS = 20.0
 """Until it rings: the server looks for calls once a second, and has others to place."""

@@ -23,7 +23,8 @@ from app.sim.earlier import has_called_before
 from app.sim.judgement import judge, measure
 from app.sim.placing import Placing, Target
 from app.sim.report import Report
-from app.sim.script import Script, render
+from app.sim.script import Script
+from app.sim.script_words import render
 from app.sim.voices import say
 
 CALL_SECONDS = 180.0

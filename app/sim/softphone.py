@@ -23,8 +23,9 @@ from app.sim.carrier_numbers import PhoneNumber
 from app.sim.desk_phone import DeskPhone
 from app.sim.gather_verb import KEYS
 from app.sim.mic_buffer import MicBuffer
-from app.sim.playout import FRAME_BYTES
-from app.sim.script import Script, Turn, render
+from app.sim.playout import FRAME_BYTES, SILENCE
+from app.sim.script import Script, Turn
+from app.sim.script_words import render
 from app.sim.softphone_orders import Answer, DeskHangsUp, DeskPresses, HangUp, Here, Order, Press, Say
 from app.sim.softphone_server import Server
 from app.sim.voices import say
@@ -38,7 +39,7 @@ class Page(Protocol):
     """Where the person is."""
 
     def audio(self, frame: bytes) -> None:
-        """160 bytes of mu-law: 20 ms of what the caller hears. Every 20 ms while a stream is live."""
+        """160 bytes of mu-law: 20 ms of what the caller hears, or a desk joined with them. Every 20 ms while either does."""
         ...
 
     def tell(self, kind: str, **what: Any) -> None:
@@ -57,7 +58,7 @@ class Softphone:
         self.page = page
         self.ended = asyncio.Event()
         self.mic = MicBuffer()
-        self.desk = DeskPhone(server.desks, page.tell)
+        self.desk = DeskPhone(server.desks, page.tell, self._desk_hears)
         self.call: CarrierCall | None = None
         self._own: ScriptedCaller | None = None
         """A recorded caller who talks by a script, all by themselves."""
@@ -191,6 +192,10 @@ class Softphone:
         if self._own is not None:
             self._own.heard(frame, at_ms)
         self.page.audio(frame)
+
+    def _desk_hears(self) -> None:
+        """20 ms of the caller at the ear of somebody at a desk: recordings. Of the microphone it would be its own echo."""
+        self.page.audio(self._clip.popleft() if self._clip else SILENCE)
 
     def stream_started(self, stream_sid: str) -> None:
         """The line carries audio from now on."""

@@ -13,7 +13,7 @@ import msgspec
 
 from app.office import WEEKDAYS
 from app.sim.listening import LETTER, Heard
-from app.sim.script import resolve_day, spell, spoken_time
+from app.sim.script_words import resolve_day, spell, spoken_time
 
 ANYTHING_ELSE = "Is there anything else?"
 NOT_WORKED = "I am sorry, that did not work."

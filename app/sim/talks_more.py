@@ -1,10 +1,11 @@
 """More talks of the listening stand-in: a menu's choices, and customer service as the mode csr has it."""
 
+from collections.abc import Generator
 from typing import Any
 
 from app.sim.listening import Heard, book
-from app.sim.script import spell, spoken_weekday
-from app.sim.talks import ANYTHING_ELSE, NOT_WORKED, TALKS, Scene, Start, Talk, Use, ask, digits, hours, refused
+from app.sim.script_words import spell, spoken_weekday
+from app.sim.talks import ANYTHING_ELSE, NOT_WORKED, TALKS, Ask, Scene, Start, Talk, Use, ask, digits, hours, refused
 
 AFTER = {
     "invoice": "Is it about an account, or for somebody in billing?",
@@ -41,12 +42,9 @@ def changed(_: Heard, scene: Scene) -> Talk:
 
 def order(_: Heard, scene: Scene) -> Talk:
     """Where an order is."""
-    number = yield from _identified()
-    if not number:
-        return f"That does not match. {ANYTHING_ELSE}"
-    answer = yield Use("order_status", {"order_number": number}, "Let me have a look.")
-    if refused(answer):
-        return f"{NOT_WORKED} {ANYTHING_ELSE}"
+    number, answer = yield from _order()
+    if not answer:
+        return f"{NOT_WORKED if number else 'That does not match.'} {ANYTHING_ELSE}"
     if expected := answer.get("expected"):
         return f"Your order is on its way. It should arrive on {spoken_weekday(expected)}. {ANYTHING_ELSE}"
     return f"I cannot check that by phone. {ANYTHING_ELSE}"
@@ -54,12 +52,9 @@ def order(_: Heard, scene: Scene) -> Talk:
 
 def give_back(heard: Heard, scene: Scene) -> Talk:
     """Return an article; the house has the caller asked once more."""
-    number = yield from _identified()
-    if not number:
-        return f"That does not match. {ANYTHING_ELSE}"
-    answer = yield Use("order_status", {"order_number": number}, "Let me have a look.")
-    if refused(answer):
-        return f"{NOT_WORKED} {ANYTHING_ELSE}"
+    number, answer = yield from _order()
+    if not answer:
+        return f"{NOT_WORKED if number else 'That does not match.'} {ANYTHING_ELSE}"
     while "article" not in heard.slots:
         heard = yield ask("Which article is it?", "return")
     wanted = heard.slots["article"]
@@ -78,6 +73,15 @@ def give_back(heard: Heard, scene: Scene) -> Talk:
 
 def _name(row: Any) -> str:
     return str(row.get("article", "")).lower()
+
+
+def _order() -> Generator[Ask | Use, Any, tuple[str, dict[str, Any]]]:
+    """Find out who calls and look their order up: its number, empty for a stranger, and what is known of it, if that can be had."""
+    number = yield from _identified()
+    if not number:
+        return "", {}
+    answer = yield Use("order_status", {"order_number": number}, "Let me have a look.")
+    return number, {} if refused(answer) else answer
 
 
 def _identified() -> Talk:

@@ -229,7 +229,11 @@ class Entrance(asyncio.Protocol):
 
     async def _look(self, work: Coroutine[Any, Any, Verdict], upgrade: Upgrade, rest: bytes) -> None:
         """The books are asked about a ticket, for two seconds at most; the peer waits, or goes."""
-        verdict = await work
+        try:
+            verdict = await work
+        except Exception:
+            log.exception("a fault of ours as a ticket was looked into")
+            verdict = Verdict(403)
         if not self.transport.is_closing():
             self._decide(verdict, upgrade, rest)
         elif verdict.call is not None:

@@ -16,7 +16,8 @@ from starlette.responses import PlainTextResponse, Response
 from twilio.request_validator import RequestValidator
 
 from app import metrics
-from app.settings import LOOPBACK, Settings
+from app.setting_values import LOOPBACK
+from app.settings import Settings
 
 log = structlog.get_logger()
 

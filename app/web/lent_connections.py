@@ -47,6 +47,7 @@ class LentConnections:
             log.warning("too many connections; the newest of who has most are dropped", at_most=AT_MOST)
         newest = self.crowd.newest()
         self.crowd.discard(newest)
+        self._unsent.pop(newest, None)
         if newest is transport:
             return False
         newest.abort()

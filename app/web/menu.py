@@ -24,7 +24,6 @@ from app.keypad import Ask, Goodbye, Look, Person, Place, Step
 from app.live_call import LiveCall, Next, outcome_row
 from app.mode import Mode
 from app.switchboard import Switchboard
-from app.toolbox import Toolbox
 from app.wire import twiml
 
 log = structlog.get_logger()
@@ -40,10 +39,12 @@ DIGITS_TIMEOUT, KEY_TIMEOUT = 8, 6
 
 
 class _Menu:
-    """What is remembered of one call's menu here; nothing that another process would miss."""
+    """What is remembered of one call's menu here; nothing that another process would miss, and nothing that leads to the call.
 
-    def __init__(self, toolbox: Toolbox) -> None:
-        self.toolbox = toolbox
+    That would keep the call in memory for ever: it is the key under which this is found.
+    """
+
+    def __init__(self) -> None:
         self.given: dict[str, asyncio.Task[str]] = {}
         """Documents by what was asked."""
         self.step = 0
@@ -116,21 +117,22 @@ class KeypadMenu:
             keys = ""  # A-D, or what no telephone has
         step = keypad.pressed(flow, self.board.office_of(call), place, keys)
         if isinstance(step, Look):
-            step = await self._look(call, menu, flow, step)
+            step = await self._look(call, flow, step)
         return self._document(call, step)
 
-    async def _look(self, call: LiveCall, menu: _Menu, flow: Flow, look: Look) -> Step:
+    async def _look(self, call: LiveCall, flow: Flow, look: Look) -> Step:
         """Run a tool as the talk would: checked, within its deadline, written down. Not one that the caller must agree to first:
         by keys alone nobody reads anything back, and the same digits once more are no yes.
         """
-        tool = menu.toolbox.tools.get(look.tool)
+        toolbox = self.board.toolbox(call)
+        tool = toolbox.tools.get(look.tool)
         if tool is not None and (tool.writes or any(want.demanded for want in tool.captures.values())):
             log.warning("a tool that asks first is not run by keys alone", mode=call.mode.name, tool=tool.name)
             return keypad.looked(flow, self.board.office_of(call), look.place, look.tool, {}, done=False)
         seq = call.record.tool_calls
         call.record.tool_calls += 1
         order = do.RunTool(f"keys-{seq}", look.tool, _arguments(call.mode, flow, look))
-        came = await menu.toolbox.run(order)
+        came = await toolbox.run(order)
         row = ToolCall(
             call_sid=call.info.call_sid,
             seq=seq,
@@ -205,6 +207,7 @@ class KeypadMenu:
 
     def _lost(self, call: LiveCall) -> None:
         """Nobody asked on: the caller has gone, and the carrier did not say so."""
+        self._menu(call).quiet = None
         if not call.streaming:
             self.board.finish(call)
 
@@ -226,7 +229,7 @@ class KeypadMenu:
     def _menu(self, call: LiveCall) -> _Menu:
         menu = self._menus.get(call)
         if menu is None:
-            menu = self._menus[call] = _Menu(self.board.toolbox(call))
+            menu = self._menus[call] = _Menu()
         return menu
 
     def _place_url(self, call: LiveCall, place: Place) -> str:

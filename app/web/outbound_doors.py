@@ -14,9 +14,10 @@ from starlette.routing import BaseRoute, Route
 from app.adapters.database import DATABASE_ERRORS, reason_of
 from app.core.record import Milestone
 from app.dialler import RESULTS, Dialler
+from app.web.call_form import OVER
 from app.web.guard import Form, Guard, Refused
 from app.web.timed import answering
-from app.web.voice import OVER, Voice
+from app.web.voice import Voice
 from app.wire import twiml
 
 log = structlog.get_logger()

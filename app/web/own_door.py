@@ -27,6 +27,8 @@ class OwnDoor:
         """modes: those of new calls, as they change. waiting: how many rows are."""
         self.settings, self.board, self.modes, self.waiting = settings, board, modes, waiting
         self.key = secrets.token_hex(16)
+        self.again: Callable[[], bool] = lambda: False
+        """Whether it drains in order to start anew; the house's own end knows."""
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
@@ -47,6 +49,7 @@ class OwnDoor:
             max_calls=settings.max_calls,
             draining=self.board.draining,
             drain_seconds=settings.drain_seconds,
+            again=self.again(),
             waiting=self.waiting(),
             database=_host(settings.database_url) if settings.database_url else "embedded",
             model="the built-in stand-in"

@@ -122,6 +122,9 @@ class PhoneStream:
             if (started.call_sid, started.account_sid) != (call.info.call_sid, call.info.account_sid):
                 self._refuse("the start is of another call than the ticket")
                 return
+            if call.finished:  # it ended while the books were asked, or the carrier connected
+                self._refuse("that call is over")
+                return
         elif self.account_sid and started.account_sid != self.account_sid:
             self._refuse("the start is of another account")
             return

@@ -20,6 +20,7 @@ from app.switchboard import Switchboard
 from app.transfers import Transfers
 from app.web import menu, rungs, whispers
 from app.web.asgi_link import AsgiLink
+from app.web.call_form import OVER, asked_for, info_of, number_in, whole
 from app.web.cold_streams import ColdStreams
 from app.web.earlier import Earlier
 from app.web.fly import Elsewhere, Fly
@@ -31,9 +32,6 @@ from app.wire import twiml
 
 log = structlog.get_logger()
 
-OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-WITHHELD = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253", "anonymous"})
-"""Keypad spellings that stand for no number at all: ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN, UNAVAILABLE."""
 NOT_FETCHED = "112"
 """How Twilio's codes begin for a document that it could not fetch, so that asking again may help. Source: api/errors."""
 FALLBACKS = 3
@@ -95,7 +93,7 @@ class Voice:
                     return elsewhere.response
                 except Exception:  # the carrier would play its application error and cut the caller off
                     log.exception("a fault of ours at a door", path=path)
-                    document = self.rungs.person(_info(form), None, SORRY_PERSON) or twiml.hang_up(SORRY_GOODBYE)
+                    document = self.rungs.person(info_of(form), None, SORRY_PERSON) or twiml.hang_up(SORRY_GOODBYE)
             return Response(document, media_type="application/xml")
 
         return Route(path, endpoint, methods=["POST", "GET"])
@@ -104,7 +102,7 @@ class Voice:
 
     async def incoming(self, request: Request, form: Form) -> str:
         """A call rings: open a stream to the mode that answers this number."""
-        info = _info(form)
+        info = info_of(form)
         if not info.call_sid:
             log.warning("webhook without a CallSid")
             return twiml.hang_up(SORRY_GOODBYE)
@@ -130,13 +128,10 @@ class Voice:
 
     async def next(self, request: Request, form: Form) -> str:
         """A stream has ended, or never came to be: what now?"""
-        info = _info(form)
-        if form.get("CallStatus") in OVER:
-            self.board.ended(info.call_sid)
-            return twiml.nothing()
-        if info.call_sid in self.board.departed:
-            return twiml.hang_up()
-        mode = await self._remember(request, info, asked=_number(request, "streams") or 0)
+        info = info_of(form)
+        if done := self._done(info, form):
+            return done
+        mode = await self._remember(request, info, asked=number_in(request, "streams") or 0)
         return self._go_on(info, mode)
 
     def _go_on(self, info: CallInfo, mode: Mode) -> str:
@@ -154,8 +149,8 @@ class Voice:
 
     async def dialed(self, request: Request, form: Form) -> str:
         """What became of putting a caller through: done, or the caller is back."""
-        info = _info(form)
-        over, transfer = form.get("CallStatus") in OVER, _number(request, "transfer")
+        info = info_of(form)
+        over, transfer = form.get("CallStatus") in OVER, number_in(request, "transfer")
         if info.call_sid in self.board.departed and not over:  # else it may be news of how the transfer ended
             return twiml.hang_up()
         if not over:
@@ -186,7 +181,7 @@ class Voice:
 
         ErrorCode says which of the two, ErrorUrl what it had asked. Where the answer was at fault, the same one would be again.
         """
-        info, code, wrong = _info(form), form.get("ErrorCode", ""), urlsplit(form.get("ErrorUrl", ""))
+        info, code, wrong = info_of(form), form.get("ErrorCode", ""), urlsplit(form.get("ErrorUrl", ""))
         log.warning("the carrier falls back", call_sid=info.call_sid, code=code, path=wrong.path)
         if form.get("CallStatus") in OVER:
             self.board.ended(info.call_sid)
@@ -194,7 +189,7 @@ class Voice:
         if not info.call_sid or info.call_sid in self.board.departed:
             return twiml.hang_up(SORRY_GOODBYE if not info.call_sid else "")
         asked = parse_qs(wrong.query)
-        mode = await self._remember(request, info, asked=_whole(asked.get("streams", [""])[0]) or 0, begins=True)
+        mode = await self._remember(request, info, asked=whole(asked.get("streams", [""])[0]) or 0, begins=True)
         call = self.board.calls.get(info.call_sid)
         if call is None:
             call = self.board.incoming(info, mode)
@@ -203,7 +198,7 @@ class Voice:
         call.fallbacks += 1
         if code.startswith(NOT_FETCHED) and call.fallbacks <= FALLBACKS:
             if wrong.path == "/twilio/dialed":  # what became of it is lost: the caller is there, so nobody took them
-                self.board.dialled(info.call_sid, "", seq=_whole(asked.get("transfer", [""])[0]))
+                self.board.dialled(info.call_sid, "", seq=whole(asked.get("transfer", [""])[0]))
             elif wrong.path == menu.PATH and self.menu.serves(call.mode):
                 return self.menu.begin(call)
             if not call.streams and not call.asked_next and call.ticket:
@@ -228,12 +223,9 @@ class Voice:
 
     async def keys(self, request: Request, form: Form) -> str:
         """The caller has pressed keys in the menu that needs no model, or none; or a call is led there, and it begins."""
-        info = _info(form)
-        if form.get("CallStatus") in OVER:
-            self.board.ended(info.call_sid)
-            return twiml.nothing()
-        if info.call_sid in self.board.departed:
-            return twiml.hang_up()
+        info = info_of(form)
+        if done := self._done(info, form):
+            return done
         mode = await self._remember(request, info)
         call = self.board.calls.get(info.call_sid)
         if call is None:
@@ -323,8 +315,15 @@ class Voice:
             self.board.take_up(info, mode, recalled, asked=asked)
         return mode
 
+    def _done(self, info: CallInfo, form: Form) -> str:
+        """The document for a call that is over, or whose stream was the last; empty if it goes on."""
+        if form.get("CallStatus") in OVER:
+            self.board.ended(info.call_sid)
+            return twiml.nothing()
+        return twiml.hang_up() if info.call_sid in self.board.departed else ""
+
     def _mode(self, request: Request, info: CallInfo) -> Mode:
-        return self.registry.mode_for(_asked(request, "mode"), info.dialled)
+        return self.registry.mode_for(asked_for(request, "mode"), info.dialled)
 
     def _stream(self, call: LiveCall) -> str:
         call.document = twiml.stream(
@@ -343,31 +342,3 @@ class Voice:
 
     def _url(self, path: str) -> str:
         return self.settings.public_url + path
-
-
-def _asked(request: Request, name: str) -> str:
-    query: bytes = request.scope["query_string"]
-    return parse_qs(query.decode("latin-1")).get(name, [""])[0]
-
-
-def _number(request: Request, name: str) -> int | None:
-    """A small whole number in a URL of ours; None if there is none."""
-    return _whole(_asked(request, name))
-
-
-def _whole(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
-
-
-def _info(form: Form) -> CallInfo:
-    """What the carrier's form says of a call."""
-    out = form.get("Direction") == "outbound-api"
-    caller, dialled = (form.get(name, "").strip() for name in (("To", "From") if out else ("From", "To")))
-    return CallInfo(
-        call_sid=form.get("CallSid", ""),
-        account_sid=form.get("AccountSid", ""),
-        caller="" if caller.lower() in WITHHELD else caller,
-        dialled=dialled,
-        from_state=form.get("ToState" if out else "FromState", ""),
-        direction="outbound" if out else "inbound",
-    )

@@ -117,7 +117,7 @@ class Negotiation:
     def _other_codec(self, session: dict[str, Any]) -> str:
         """The codec of a configuration in force that is not ours, if there is one: the caller would hear noise."""
         try:
-            formats = msgspec.convert(session, _Formats)
+            formats = msgspec.convert(session, Formats)
         except msgspec.ValidationError:
             return ""  # an echo of its own kind proves nothing either way
         for codec, nested, on_top in (
@@ -143,7 +143,9 @@ class _Audio(msgspec.Struct):
     output: _End = msgspec.field(default_factory=_End)
 
 
-class _Formats(msgspec.Struct):
+class Formats(msgspec.Struct):
+    """The codecs of a configuration that a server has in force, where either shape of session has them."""
+
     input_audio_format: str = ""
     output_audio_format: str = ""
     audio: _Audio = msgspec.field(default_factory=_Audio)

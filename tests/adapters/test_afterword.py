@@ -12,11 +12,13 @@ from app import afterword
 from app.adapters.endpoint import Endpoint
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
+from app.engines import ENGINES
 from app.mode import Mode
 from app.sim.model import ModelServer
 from app.sim.model_faults import Faults
 from app.wire.afterword import answer
 from tests.adapters.endpoints import endpoint
+from tests.adapters.rows import ended
 from tests.adapters.sessions import MODEL, PLAN
 from tests.adapters.words import Clock, courier, does, finishes, rows
 
@@ -110,6 +112,43 @@ async def _hasty(session: ModelSession, instructions: str, talk: str) -> Any:
     return await ask(session, instructions, talk, seconds=0.5)
 
 
+@pytest.mark.parametrize("outcome", ["machine", "fax"])
+async def test_of_a_call_that_a_machine_took_nothing_is_asked(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    """Its greeting stands in the transcript, and is nobody's answer."""
+    monkeypatch.setattr("tests.adapters.words.ended", msgspec.structs.replace(ended, outcome=outcome))
+    server = ModelServer()
+    call = await told(engine, server)
+    assert (call["outcome"], call["result"]["completed"], server.sessions) == (outcome, [], [])
+
+
+async def test_an_engine_that_answers_nothing_out_of_band_is_not_asked(engine: AsyncEngine) -> None:
+    server = ModelServer()
+    clock, url = Clock(), await server.start()
+    lacking = Endpoint(url=url, engine=ENGINES["xai"])
+    try:
+        async with endpoint() as it:
+            one = courier(
+                engine,
+                clock,
+                it.webhook(),
+                modes={MODE.name: MODE},
+                session=lambda mode: (ModelSession(lacking, MODEL, PLAN, Opening()), MODEL),
+            )
+            await does(one)
+            await finishes(engine, clock)
+            with capture_logs() as logs:
+                await does(one)
+            (received,) = it.received
+    finally:
+        await server.close()
+    assert received.verified()["data"]["result"]["completed"] == []
+    assert (server.sessions, [entry["why"] for entry in logs if entry["event"] == "no afterword"]) == (
+        [], ["the engine 'xai' answers nothing out of band"],
+    )  # fmt: skip
+
+
 async def test_a_call_that_has_cost_enough_is_asked_nothing_more(engine: AsyncEngine) -> None:
     server = ModelServer()
     call = await told(engine, server, max_cost_usd=0.04)
@@ -130,6 +169,7 @@ def test_only_what_the_mode_names_and_no_tool_wrote_is_asked_for() -> None:
         ('```json\n{"wish": "a table"}\n```', {"wish": "a table"}),
         ('{"wish": 7, "mood": "cheerful", "party": "four"}', {}),
         ('{"result": "booked", "admin": true}', {}),
+        ('{"wish": "", "party": 4}', {"party": 4}),
         ("I cannot say.", {}),
         ("[1, 2]", {}),
         ("{" * 5000, {}),

@@ -18,9 +18,9 @@ from starlette.routing import Route
 from app.adapters import business_pg
 from app.adapters.business_http import HttpStore
 from app.adapters.business_pg import LETTERS, PgStore, new_reference
+from app.adapters.business_tables import bookings, messages
 from app.adapters.database import make_engine
 from app.adapters.kept_messages import KeptMessages
-from app.adapters.tables import bookings, messages
 from app.errors import BackendDown, NotFound, SlotTaken
 from app.mode import Booking, Store
 from app.office import Hours, Office

@@ -12,12 +12,14 @@ import pytest
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.adapters.all_tables import METADATA
+from app.adapters.business_tables import bookings, messages
 from app.adapters.entries import refusal
 from app.adapters.journal import Journal
 from app.adapters.journal_disk import JournalDisk
 from app.adapters.outbound_tables import do_not_call
 from app.adapters.spool_folder import BOOKS, SpoolFolder
-from app.adapters.tables import bookings, calls, messages, metadata, turns
+from app.adapters.tables import calls, turns
 from app.commands import privacy
 from app.core.record import CallEnded, Capture, Consent, Milestone, Outcome, Row, ToolCall
 from app.errors import SetupError
@@ -101,7 +103,7 @@ async def run(engine: AsyncEngine, data: Path, chosen: Namespace) -> int:
 
 async def all_counts(engine: AsyncEngine) -> dict[str, int]:
     async with engine.connect() as connection:
-        tables = [*metadata.sorted_tables, *Customer.metadata.sorted_tables]
+        tables = [*METADATA.sorted_tables, *Customer.metadata.sorted_tables]
         found = {t.name: (await connection.execute(select(func.count()).select_from(t))).scalar_one() for t in tables}
     return {name: count for name, count in found.items() if count}
 

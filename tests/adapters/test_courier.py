@@ -15,6 +15,7 @@ from app.adapters.finished_call import Message
 from app.adapters.store import CallStore
 from app.core.finished import CallFinished
 from app.core.record import Milestone
+from app.core.standing import MissedCall, Voicemail
 from tests.adapters.endpoints import endpoint, hangs, says, taken
 from tests.adapters.rows import ended, started, writing
 from tests.adapters.words import PUBLIC, Clock, courier, deliveries, does, finishes, rows
@@ -118,13 +119,79 @@ async def test_an_endpoint_that_comes_back_gets_what_it_missed(engine: AsyncEngi
     assert await rows(engine, STATE) == [("sent", 3, 204, "")]
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_a_missed_call_is_told_of_with_the_message_that_comes_after_its_end(
+    engine: AsyncEngine, leaves: bool
+) -> None:
+    """Whoever puts the phone down in the middle of a message has left one: its recording comes behind the final status."""
+    clock = Clock()
+    async with endpoint() as it, writing(engine) as journal:
+        one = courier(engine, clock, it.webhook())
+        await does(one)
+        journal.put(MissedCall(call_sid="CA1", at=clock.now, why="nobody is there"))
+        assert await journal.flush()
+        await finishes(engine, clock)
+        assert await does(one) == 1
+        assert it.received == []
+        if leaves:
+            url = "https://api.twilio.com/Recordings/RE1"
+            journal.put(Voicemail(recording_sid="RE1", call_sid="CA1", at=clock.now, url=url, seconds=12))
+            assert await journal.flush()
+        clock.moves(61)
+        await does(one)
+        (received,) = it.received
+        data = received.verified()["data"]
+        assert (data["missed"], [left["seconds"] for left in data["voicemails"]]) == (
+            "nobody is there", [12] if leaves else [],
+        )  # fmt: skip
+
+
+async def test_calls_that_finished_while_nobody_wanted_word_are_no_news_to_an_endpoint_that_comes_back(
+    engine: AsyncEngine,
+) -> None:
+    clock = Clock()
+    async with endpoint() as it:
+        await does(
+            courier(engine, clock, it.webhook())
+        )  # and then it is taken out of the file, and nobody looks any more
+        await finishes(engine, clock, "CA1")
+        clock.moves(30 * 86_400)
+        await finishes(engine, clock, "CA2")
+        again = courier(engine, clock, it.webhook())
+        await does(again)
+        assert [received.verified()["data"]["call_sid"] for received in it.received] == ["CA2"]
+        clock.moves(100 * 86_400)
+        await finishes(engine, clock, "CA3")
+        clock.moves(100 * 86_400)
+        await deliveries(engine, clock).forget()
+    assert await rows(engine, "SELECT call_sid FROM finished_calls") == [], "told or not"
+
+
+async def test_an_endpoint_that_is_taken_out_of_the_file_is_sent_nothing_more_and_keeps_what_waited(
+    engine: AsyncEngine,
+) -> None:
+    clock = Clock()
+    async with endpoint(BROKEN) as crm, endpoint() as till:
+        both = courier(engine, clock, crm.webhook(), till.webhook(name="till"))
+        await does(both)
+        await finishes(engine, clock)
+        await does(both)
+        without = courier(engine, clock, till.webhook(name="till"))
+        clock.moves(86_400)
+        await does(without)
+        assert len(crm.received) == 1
+        crm.manners = [taken]
+        await does(courier(engine, clock, crm.webhook()))
+        assert len(crm.received) == 2
+    assert {row.state for row in await rows(engine, STATE)} == {"sent"}
+
+
 async def test_an_endpoint_that_hangs_holds_up_no_other(engine: AsyncEngine) -> None:
     clock = Clock()
     async with endpoint(hangs) as slow, endpoint() as quick:
         one = courier(engine, clock, slow.webhook(name="slow"), quick.webhook(name="quick"), seconds=30.0)
         await does(one)
-        for number in range(12):
-            await finishes(engine, clock, f"CA{number}")
+        await finishes(engine, clock, *(f"CA{number}" for number in range(12)))
         try:
             async with asyncio.timeout(15):
                 while len(quick.received) < 12:
@@ -219,8 +286,7 @@ async def test_many_processes_share_the_work_and_each_message_is_sent_once(engin
         houses = [courier(engine, clock, it.webhook()) for _ in range(4)]
         await asyncio.gather(*(does(house) for house in houses))
         calls = [f"CA{number:02d}" for number in range(30)]
-        for call_sid in calls:
-            await finishes(engine, clock, call_sid)
+        await finishes(engine, clock, *calls)
         while len(it.received) < len(calls):
             await asyncio.gather(*(does(house) for house in houses))
         assert sorted(received.verified()["data"]["call_sid"] for received in it.received) == calls

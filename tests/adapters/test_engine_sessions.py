@@ -6,10 +6,12 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from app.adapters.afterword import ask
 from app.adapters.endpoint import Endpoint, Known
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
 from app.engines import ENGINES
+from app.errors import ModelRefused
 from app.mode import SemanticVad
 from app.wire.audio import decoded_size
 from app.wire.dialects import SessionPlan
@@ -132,6 +134,23 @@ async def test_nothing_is_primed_where_nothing_is_answered_out_of_band() -> None
         (there,) = server.live
         assert [event["type"] for event in there.received] == LINES
         it.close()
+
+
+async def test_a_server_that_nobody_named_and_that_proves_to_speak_the_hybrid_dialect_is_asked_nothing_out_of_band() -> (
+    None
+):
+    async with model_server(dialect="hybrid") as (server, plain):
+        plan = msgspec.structs.replace(PLAN, voice="Leo")
+        it = session(plain, plan=plan)
+        assert it.engine.out_of_band, "as far as was known before"
+        it.start(primes=True)
+        await talked(it)
+        (there,) = server.live
+        assert '"none"' not in str(there.received).replace("'", '"')
+        it.close()
+        with pytest.raises(ModelRefused):
+            await ask(session(plain, plan=plan), "Say what it came to.", "caller: Hello.")
+        assert not any(event["type"] == "response.create" for event in server.sessions[-1].received)
 
 
 async def test_several_endpoints_of_one_process_are_each_their_own() -> None:

@@ -1,5 +1,6 @@
 """Calls are found by each filter, page by page both ways, whatever comes meanwhile and whatever is typed."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters import ledger_queries
 from app.adapters.ledger_queries import Edge, Ledger, Wanted
 from app.adapters.store import Call
-from app.core.record import CallEnded, CallStarted, DebugEvent, Turn
+from app.core.record import CallEnded, CallStarted, DebugEvent, Row, Turn
+from app.core.standing import MissedCall
 from app.errors import AskedWrongly
 from tests.adapters.rows import NOON, ended, started, turn, writing
 
@@ -30,7 +32,7 @@ def call(number: int, words: str = "Hello.", **changes: object) -> list[CallRow]
     return [changed(begun), changed(over), changed(turn(0, words, call_sid=sid))]
 
 
-async def keep(engine: AsyncEngine, *rows: list[CallRow]) -> Ledger:
+async def keep(engine: AsyncEngine, *rows: Sequence[Row]) -> Ledger:
     async with writing(engine) as journal:
         for each in rows:
             for row in each:
@@ -55,6 +57,7 @@ async def test_each_filter_finds_its_calls_newest_first(engine: AsyncEngine) -> 
         call(3, slowest_turn_ms=2000, from_number="+442079460123"),
         call(4, cuts=2),
         call(5, failed_tools=1),
+        [MissedCall(call_sid="CA003", at=NOON, why="no model, and no person was free")],
         call(6, direction="outbound", from_number="+14155550199", to_number="+14155559876"),
     )
     assert await found(ledger) == ["CA006", "CA005", "CA004", "CA003", "CA002", "CA001"]
@@ -64,6 +67,8 @@ async def test_each_filter_finds_its_calls_newest_first(engine: AsyncEngine) -> 
     assert await found(ledger, cut=True) == ["CA004"]
     assert await found(ledger, failed=True) == ["CA005", "CA002"]
     assert await found(ledger, failed=True, outcome="failed") == ["CA002"]
+    assert await found(ledger, missed=True) == ["CA003"]
+    assert await found(ledger, missed=True, cut=True) == []
     assert await found(ledger, number="+44 20 7946 0123") == ["CA003"]
     assert await found(ledger, number="0123") == ["CA003"]
     assert await found(ledger, number="9876") == ["CA006"], "who was rung is the other end of an outbound call"

@@ -24,20 +24,24 @@ WAS = "https://old.example/voice"
 
 
 class Stage:
-    """An account with one number, and settings that lead to it."""
+    """An account with two numbers, and settings that lead to the first."""
 
-    def __init__(self, number: PhoneNumber, settings: Settings) -> None:
-        self.number, self.settings = number, settings
+    def __init__(self, number: PhoneNumber, other: PhoneNumber, settings: Settings) -> None:
+        self.number, self.other, self.settings = number, other, settings
 
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     number = PhoneNumber(OURS, voice_url=WAS, voice_method="GET", voice_fallback_url="https://bin.example/x")
-    carrier = Carrier(auth_token=TOKEN, account_sid=ACCOUNT_SID, public_url="https://x.example", numbers=[number])
+    other = PhoneNumber("+14155550198", voice_url="https://other.example/voice")
+    carrier = Carrier(
+        auth_token=TOKEN, account_sid=ACCOUNT_SID, public_url="https://x.example", numbers=[number, other]
+    )
     base = await carrier.start_rest()
     try:
         yield Stage(
             number,
+            other,
             make_settings(
                 twilio_account_sid=ACCOUNT_SID,
                 twilio_auth_tokens=(TOKEN,),
@@ -156,4 +160,43 @@ async def test_after_a_crash_it_is_offered_to_put_the_number_back(
     assert await asyncio.to_thread(clear_tunnel, stage.settings, yes=False) == 1
     assert "--yes" in capsys.readouterr().err
     assert await asyncio.to_thread(clear_tunnel, stage.settings, yes=True) == 0
+    assert stage.number.voice_url == WAS
+
+
+class Ended:
+    """A client's process that has ended."""
+
+    def poll(self) -> int | None:
+        return 1
+
+
+async def test_a_tunnel_that_dies_leads_nobody_into_the_void(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    back = asyncio.Event()
+
+    async def reach(url: str) -> bool:
+        return True
+
+    async def put_back_and_tell(settings: Settings) -> str:
+        said = await put_back(settings)
+        back.set()
+        return said
+
+    monkeypatch.setattr(tunnel, "_reached", reach)
+    monkeypatch.setattr(tunnel, "WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(tunnel, "put_back", put_back_and_tell)
+    client = TunnelClient("ngrok", "https://tunnel.example", Ended())  # type: ignore[arg-type]
+    async with tunnelled(client, stage.settings, lends=True):
+        async with asyncio.timeout(10):
+            await back.wait()
+        assert stage.number.voice_url == WAS, "while the server goes on"
+        assert read_lent(stage.settings.data) is None
+
+
+async def test_another_number_that_a_dead_server_lent_is_put_back_before_its_note_is_gone(stage: Stage) -> None:
+    other = stage.other
+    await lend(msgspec.structs.replace(stage.settings, twilio_phone_number=other.phone_number))
+    assert other.voice_url == "https://tunnel.example/twilio/incoming"
+    await lend(stage.settings)
+    assert other.voice_url == "https://other.example/voice"
+    await put_back(stage.settings)
     assert stage.number.voice_url == WAS

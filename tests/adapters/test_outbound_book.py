@@ -27,7 +27,7 @@ def book(engine: AsyncEngine) -> OutboundBook:
 async def asked(
     book: OutboundBook, to: str = ANNA, *, key: str | None = None, now: datetime = NOW, **more: Any
 ) -> Placed:
-    wish = Wish(to=to, mode="reminder", fields={"name": "Baker"})
+    wish = Wish(to=to, mode="reminder", fields={"name": more.pop("name", "Baker")})
     checked = Checked(
         wish=wish, fields=wish.fields, due_at=more.pop("due_at", now), max_attempts=more.pop("attempts", 3)
     )
@@ -60,7 +60,7 @@ async def test_of_many_processes_one_dials_a_call_that_is_due(book: OutboundBook
 async def test_a_call_is_not_dialled_before_it_is_due_nor_while_another_rings_at_that_number(
     book: OutboundBook,
 ) -> None:
-    await asked(book, due_at=NOW + timedelta(minutes=5))
+    await asked(book, due_at=NOW + timedelta(minutes=5), name="Cook")
     assert await claim(book) is None
     await asked(book)
     first = await claim(book)
@@ -70,10 +70,23 @@ async def test_a_call_is_not_dialled_before_it_is_due_nor_while_another_rings_at
     assert await claim(book, NOW + timedelta(hours=1)) is not None
 
 
-async def test_a_second_call_to_one_that_rings_is_refused(book: OutboundBook) -> None:
+async def test_a_second_call_to_one_that_rings_or_is_about_to_is_refused(book: OutboundBook) -> None:
     await asked(book)
+    assert await code_of(asked(book, name="Cook")) == "already_ringing", "the next look, a second away, would ring it"
     assert await claim(book) is not None
-    assert await code_of(asked(book)) == "already_ringing"
+    assert await code_of(asked(book, name="Cook")) == "already_ringing"
+
+
+async def test_the_very_same_call_is_not_kept_twice_while_it_waits_and_another_to_that_number_is(
+    book: OutboundBook,
+) -> None:
+    morning = NOW + timedelta(hours=9)
+    first = await asked(book, due_at=morning)
+    assert await code_of(asked(book, due_at=morning)) == "already_waiting"
+    assert await code_of(asked(book, due_at=morning, key="new", by="another")) == "already_waiting"
+    assert (await asked(book, due_at=morning, name="Cook")).status == "waiting"
+    await book.cancel(first.reference, NOW)
+    assert (await asked(book, due_at=morning)).status == "waiting"
 
 
 async def test_a_number_on_the_list_is_refused_and_what_waited_for_it_is_not_dialled(

@@ -8,8 +8,9 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters import retention as retention_module
+from app.adapters.business_tables import bookings, messages
 from app.adapters.retention import Retention
-from app.adapters.tables import bookings, calls, consents, debug_events, messages, milestones, turns
+from app.adapters.tables import calls, consents, debug_events, milestones, turns
 from app.core.record import Consent, Milestone, Row
 from app.retention_days import RetentionDays
 from tests.adapters.rows import NOON, event, started, turn, writing

@@ -16,11 +16,11 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
+from app.adapters.all_tables import METADATA
 from app.adapters.database import behind, check, make_engine, revisions_of
 from app.adapters.migrate import MIGRATIONS, migrate
 from app.adapters.revisions import MODES, lines
 from app.adapters.tables import REVISIONS
-from app.adapters.tables import metadata as books
 from app.errors import SetupError
 from modes.csr.tables import metadata
 
@@ -95,7 +95,7 @@ def test_alembic_s_own_command_is_told_of_every_line() -> None:
 
 async def test_an_empty_database_gets_the_house_s_tables_and_the_modes(empty_database: str) -> None:
     assert await migrate(empty_database) is True
-    assert await tables(empty_database) >= CSR | set(books.tables)
+    assert await tables(empty_database) >= CSR | set(METADATA.tables)
     assert await at(empty_database) == {line.head for line in lines()}
     assert await migrate(empty_database) is False
 
@@ -154,7 +154,7 @@ async def test_the_migrated_tables_are_the_ones_in_the_mode_s_code(engine: Async
 async def test_a_mode_s_tables_can_be_taken_away_and_come_back(database: str) -> None:
     await on(database, lambda connection: command.downgrade(config(connection), "csr@base"))
     assert not await tables(database) & CSR
-    assert await tables(database) >= set(books.tables)
+    assert await tables(database) >= set(METADATA.tables)
     assert await at(database) == {REVISIONS[-1]}
     assert await migrate(database) is True
     assert await tables(database) >= CSR

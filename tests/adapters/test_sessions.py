@@ -7,9 +7,9 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.adapters.business_tables import messages
 from app.adapters.database import make_engine
 from app.adapters.sessions import sessions
-from app.adapters.tables import messages
 from app.errors import BackendDown, ToolError
 
 MESSAGE = {"reference": "R", "key": "k", "name": "Baker", "text": "Hello.", "phone": ""}

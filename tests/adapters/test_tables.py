@@ -15,10 +15,10 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
+from app.adapters.all_tables import METADATA
 from app.adapters.database import make_engine
 from app.adapters.migrate import MIGRATIONS, migrate, upgrade
 from app.adapters.revisions import lines
-from app.adapters.tables import metadata
 from app.errors import SetupError
 
 ROOT = MIGRATIONS.parent
@@ -35,15 +35,15 @@ async def test_the_migrated_schema_is_the_one_in_the_code(engine: AsyncEngine) -
         options = {
             "compare_type": True,
             "compare_server_default": True,
-            "include_name": lambda name, kind, _: kind != "table" or name in metadata.tables,  # modes have tables, too
+            "include_name": lambda name, kind, _: kind != "table" or name in METADATA.tables,  # modes have tables, too
         }
-        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), METADATA))
 
     def names(connection: Connection) -> set[str | None]:
         found = inspect(connection)
         return {
             thing["name"]
-            for table in metadata.tables
+            for table in METADATA.tables
             for thing in [
                 found.get_pk_constraint(table),
                 *found.get_unique_constraints(table),
@@ -55,7 +55,7 @@ async def test_the_migrated_schema_is_the_one_in_the_code(engine: AsyncEngine) -
         assert await connection.run_sync(differences) == []
         migrated = await connection.run_sync(names)
     written: set[object] = set()
-    for table in metadata.tables.values():
+    for table in METADATA.tables.values():
         written |= {thing.name for thing in table.constraints} | {thing.name for thing in table.indexes}
     assert migrated == written
 
@@ -102,7 +102,7 @@ async def test_there_is_no_way_back_and_the_error_says_so(engine: AsyncEngine) -
         with pytest.raises(SetupError, match="only go forward"):
             await connection.run_sync(lambda sync: command.downgrade(config(sync), "base"))
     async with engine.connect() as connection:
-        assert set(await connection.run_sync(lambda sync: inspect(sync).get_table_names())) >= set(metadata.tables)
+        assert set(await connection.run_sync(lambda sync: inspect(sync).get_table_names())) >= set(METADATA.tables)
 
 
 async def test_alembics_own_command_works_with_database_url(database: str) -> None:
@@ -122,4 +122,4 @@ async def test_alembics_own_command_works_with_database_url(database: str) -> No
 def test_the_page_about_the_books_names_every_table_and_column() -> None:
     page = Path(ROOT / "docs" / "books.md").read_text()
     written = set(re.findall(r"`(\w+)`", page))
-    assert {name for table in metadata.tables.values() for name in [table.name, *table.columns.keys()]} <= written
+    assert {name for table in METADATA.tables.values() for name in [table.name, *table.columns.keys()]} <= written

@@ -65,8 +65,8 @@ def _did(seq: int, arguments: str, result: str, status: Literal["ok", "refused"]
     return ToolCall(call_sid="CA1", seq=seq, name="book", arguments=arguments, result=result, status=status, ms=12)
 
 
-async def finishes(engine: AsyncEngine, clock: Clock, call_sid: str = "CA1", *, mode: str = "receptionist") -> None:
-    """All rows of a call that is over now."""
+async def finishes(engine: AsyncEngine, clock: Clock, *call_sids: str, mode: str = "receptionist") -> None:
+    """All rows of calls that are over now; of CA1 if none is named."""
     rows: list[Any] = [
         started,
         _said(0, "agent", "Hello, how can I help?", "Hello,"),
@@ -78,9 +78,10 @@ async def finishes(engine: AsyncEngine, clock: Clock, call_sid: str = "CA1", *, 
         CallFinished(call_sid="CA1", at=clock.now, written=("result",)),
     ]
     async with writing(engine) as journal:
-        for row in rows:
-            changes = {"call_sid": call_sid} | ({"mode": mode} if row is started else {})
-            journal.put(msgspec.structs.replace(row, **changes))
+        for call_sid in call_sids or ("CA1",):
+            for row in rows:
+                changes = {"call_sid": call_sid} | ({"mode": mode} if row is started else {})
+                journal.put(msgspec.structs.replace(row, **changes))
 
 
 async def does(courier: Courier) -> int:

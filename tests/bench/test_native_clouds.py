@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from app.sim.model_sound import heard, spoken
 from tests.bench.native import Load, floor, load, perfect
+from tests.sim.realtime_client import SPOKEN
 
 NESTED = {
     "type": "realtime",
@@ -27,22 +28,6 @@ FLAT = {
     "output_audio_format": "g711_ulaw",
     "voice": "alloy",
 }
-SPOKEN = [
-    "response.created",
-    "rate_limits.updated",
-    "response.output_item.added",
-    "conversation.item.added",
-    "response.content_part.added",
-    "response.output_audio_transcript.delta",
-    "response.output_audio.delta",
-    "response.output_audio.done",
-    "response.output_audio_transcript.done",
-    "response.content_part.done",
-    "conversation.item.done",
-    "response.output_item.done",
-    "response.done",
-]
-"""One answer, each kind of event where it first comes."""
 
 
 class Client:

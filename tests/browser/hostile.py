@@ -24,10 +24,12 @@ from app.core.record import (
     Turn,
     Who,
 )
+from app.core.standing import MissedCall, Voicemail
 from tests.adapters.rows import writing
 
 EVIL = "</script></td><img src=/nosuch onerror=window.ran=1><script>window.ran=1</script><b class=evil>&lt;{{7*7}}\"'"
 SID = "CA" + "e" * 32
+VOICEMAIL = "RE" + "e" * 32
 QUIET_SID = "CA" + "f" * 32
 """A call without a word."""
 WHO: tuple[Who, ...] = ("agent", "caller", "agent", "house")
@@ -77,6 +79,7 @@ def rows(now: datetime) -> list[Row]:
         ),
         Milestone(call_sid=sid, name="stream_started", at=now),
         Milestone(call_sid=sid, name=EVIL, at=now + timedelta(seconds=2)),
+        Milestone(call_sid=sid, name="model_lost", at=now + timedelta(seconds=5)),
         Capture(
             call_sid=sid, seq=0, kind="name", argument=EVIL, heard=EVIL, value=EVIL, confirmed=False, failures=2
         ),
@@ -85,6 +88,9 @@ def rows(now: datetime) -> list[Row]:
             ended_at=now + timedelta(seconds=9),
         ),
         Consent(call_sid=sid, at=now, what="ai", text=EVIL, why=EVIL, how="greeting", heard=True),
+        MissedCall(call_sid=sid, at=now, why=EVIL),
+        Voicemail(recording_sid=EVIL, call_sid=sid, at=now, url="javascript:window.ran=1//", seconds=21),
+        Voicemail(recording_sid=VOICEMAIL, call_sid=sid, at=now, url=f"https://api.example.com/{VOICEMAIL}", seconds=75),
         Outcome(call_sid=sid, kind=EVIL, fields={EVIL: [EVIL]}, valid=False),
         DebugEvent(call_sid=sid, at=now, source="model", event={"type": EVIL, "text": EVIL}),
         CallEnded(

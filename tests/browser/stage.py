@@ -1,5 +1,6 @@
 """A real browser before the real server: how it is started, what its microphone hears, and what a page may not do unnoticed."""
 
+import asyncio
 import os
 import shutil
 import wave
@@ -87,6 +88,7 @@ class Watched:
 
     def __init__(self, page: Page, wire: CDPSession) -> None:
         self.page, self.faults, self.hosts, self.wire_bytes = page, list[str](), set[str](), 0
+        self._some = asyncio.Event()
         page.on("pageerror", lambda wrong: self.faults.append(f"{page.url}: {wrong}"))
         page.on("console", lambda said: self._said(said.type, said.text))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
@@ -98,6 +100,17 @@ class Watched:
 
     def _loaded(self, what: dict[str, Any]) -> None:
         self.wire_bytes += int(what["encodedDataLength"])
+        self._some.set()
+
+    async def open(self, url: str) -> int:
+        """Go there; how many bytes that took. A busy browser tells of them some time after the page is there."""
+        before = self.wire_bytes
+        await self.page.goto(url)
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            while self.wire_bytes == before:
+                self._some.clear()
+                await self._some.wait()
+        return self.wire_bytes - before
 
     async def shifted(self) -> tuple[float, list[str]]:
         """How much of the layout moved under the reader's eyes, and what."""

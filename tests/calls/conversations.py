@@ -1,7 +1,10 @@
 """What callers and agents say in these tests: scripts of a few lines, all of it recorded."""
 
+from app.sim.carrier_call import CarrierCall
 from app.sim.script import Script
 from app.sim.voices import say
+from tests.calls.line import Line
+from tests.calls.product import Product
 from tests.sim.booking_script import script
 
 GREETING = "Thank you for calling Lakeside Dental. This is the digital assistant. How can I help you today?"
@@ -31,3 +34,18 @@ TALK: Script = script(
 def spoken(text: str) -> bytes:
     """The caller's sound of a line."""
     return say(text, VOICE)
+
+
+async def talks(house: Product, number: str) -> tuple[CarrierCall, Line]:
+    """A whole call: the caller asks one thing and says goodbye."""
+    house.model.register(TALK, number=number)
+    line = Line()
+    call = await house.dial(line, number)
+    await line.hears(1000)
+    await line.hears_silence()
+    line.say(spoken(HOURS))
+    await line.hears_more(1500)
+    await line.hears_silence()
+    line.say(spoken(BYE))
+    await call.finished()
+    return call, line

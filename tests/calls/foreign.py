@@ -13,6 +13,7 @@ import json
 import random
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -49,6 +50,10 @@ class ForeignModel:
         self.mixed = 0
         """Frames of another call than the session's."""
         self.configs: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        self.told: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        """What the product sent, less audio, in order; and what was done here between: `response.done`. By session."""
+        self.callers: dict[int, int] = {}
+        """Whose sound each session hears."""
         self.early_responses = 0
         self._ids = itertools.count(1)
         self._server: Server | None = None
@@ -68,7 +73,6 @@ class ForeignModel:
 
     async def _session(self, socket: ServerConnection) -> None:
         number = next(self._ids)
-        mine: int | None = None
         configured = False
         defaults: dict[str, Any] = (
             {"type": "realtime", "object": "realtime.session", "audio": {"input": {}, "output": {}}}
@@ -84,6 +88,8 @@ class ForeignModel:
         speeches: set[asyncio.Task[None]] = set()
         async for text in socket:
             event = json.loads(text)
+            if event["type"] != "input_audio_buffer.append":
+                self.told[number].append(event)
             match event["type"]:
                 case "session.update":
                     wrong = ("type" in event["session"]) != (self.dialect == "ga")
@@ -98,14 +104,18 @@ class ForeignModel:
                     await socket.send(json.dumps({"type": "session.updated", "session": event["session"]}))
                 case "input_audio_buffer.append":
                     for who, n in _frames(event["audio"]):
-                        mine = who if mine is None else mine
+                        mine = self.callers.setdefault(number, who)
                         self.mixed += who != mine
                         self.heard[who].append(n)
+                        await self.hears(socket, number, who)
                 case "response.create":
                     self.early_responses += not configured
                     speech = asyncio.create_task(self._speak(socket, number, next(self._ids)))
                     speeches.add(speech)
                     speech.add_done_callback(speeches.discard)
+
+    async def hears(self, socket: ServerConnection, number: int, who: int) -> None:
+        """A frame of a caller's has come. This model only listens; another may answer."""
 
     async def _speak(self, socket: ServerConnection, number: int, response: int) -> None:
         ids = {"response_id": f"resp_{response}", "item_id": f"item_{response}", "output_index": 0, "content_index": 0}
@@ -120,6 +130,7 @@ class ForeignModel:
             at += size
             await asyncio.sleep(size / 8000 / 4)
         await socket.send(json.dumps({"type": self._name("response.output_audio.done"), **ids}))
+        self.told[number].append({"type": "response.done"})
         await socket.send(
             json.dumps({"type": "response.done", "response": {**created, "status": "completed", "output": []}})
         )
@@ -140,24 +151,26 @@ class ForeignCall:
 
     async def webhook(self) -> str:
         """Ring; returns the stream's URL from the TwiML."""
+        return stream_of(await self.posts(self.public + "/twilio/incoming"))
+
+    async def posts(self, url: str, **more: str) -> str:
+        """Ask a door as a carrier does; returns the TwiML. url: by the public origin."""
         form = {
             "CallSid": self.call_sid,
             "AccountSid": ACCOUNT,
             "From": f"+1415555{self.who:04d}",
             "To": "+14155550199",
         }
-        form |= {"CallStatus": "ringing", "Direction": "inbound", "ApiVersion": "2010-04-01", "CallerName": ""}
-        url = self.public + "/twilio/incoming"
+        form |= {"CallStatus": "ringing", "Direction": "inbound", "ApiVersion": "2010-04-01", "CallerName": "", **more}
         signature = sign(url, form)
         headers = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
-        answer = await self.http.post(self.base + "/twilio/incoming", content=urlencode(form), headers=headers)
+        real = self.base + url.removeprefix(self.public)
+        answer = await self.http.post(real, content=urlencode(form), headers=headers)
         assert answer.status_code == 200, answer.text
-        found = re.search(r'<Stream[^>]* url="([^"]+)"', answer.text)
-        assert found, answer.text
-        return found[1]
+        return answer.text
 
-    async def talk(self, stream_url: str, frames: int) -> None:
-        """Open the stream, send so many stamped frames in real time, then hang up."""
+    async def talk(self, stream_url: str, frames: int, enough: Callable[[], bool] = lambda: False) -> None:
+        """Open the stream, send so many stamped frames in real time, or fewer if it is enough; then hang up."""
         real = self.base.replace("http", "ws") + stream_url.removeprefix(self.public.replace("http", "ws"))
         headers = {"x-twilio-signature": sign(stream_url, {})}
         async with connect(
@@ -181,6 +194,9 @@ class ForeignCall:
             loop = asyncio.get_running_loop()
             began = loop.time()
             for n in range(frames):
+                if enough():
+                    frames = n
+                    break
                 media = {"track": "inbound", "chunk": str(n + 1), "timestamp": str(n * 20)}
                 media["payload"] = base64.b64encode(stamp(self.who, n)).decode()
                 await socket.send(
@@ -217,6 +233,13 @@ class ForeignCall:
                     )
                 case other:
                     self.wrong.append(str(other))
+
+
+def stream_of(twiml: str) -> str:
+    """Where a document wants its stream."""
+    found = re.search(r'<Stream[^>]* url="([^"]+)"', twiml)
+    assert found, twiml
+    return found[1]
 
 
 def _frames(payload: str) -> list[tuple[int, int]]:

@@ -4,11 +4,13 @@ Each call is judged by what the caller's ear got, sample by sample, and by what 
 """
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 
+from app.adapters.embedded_pg import create_database
 from app.sim.carrier_call import CarrierCall
 from app.sim.model import ModelServer
 from app.sim.model_session import Session
@@ -78,22 +80,28 @@ class Made(msgspec.Struct, frozen=True):
     """By how much the carrier's own clock was late at its worst, until it was told to clear."""
 
 
-async def test_a_call_to_each_engine_is_heard_understood_and_written_down_as_with_any_other() -> None:
-    """Side by side: each starts a server. The caller cuts in, is answered, and says goodbye."""
-    calls = await asyncio.gather(*(_make(case) for case in CASES.values()))
+async def test_a_call_to_each_engine_is_heard_understood_and_written_down_as_with_any_other(house: Product) -> None:
+    """Side by side: each starts a server, all on the Postgres that is there. The caller cuts in, is answered, and says goodbye."""
+    there = house.running.database_url
+    databases = [await create_database(there, f"engines_{os.getpid()}_{name.replace('-', '_')}") for name in CASES]
+    calls = await asyncio.gather(
+        *(_make(case, database) for case, database in zip(CASES.values(), databases, strict=True))
+    )
     for case, it in zip(CASES.values(), calls, strict=True):
         _the_model_understood_every_line_and_was_asked_in_its_own_words(case, it)
         _the_caller_heard_what_the_agent_said_and_nothing_else(case, it)
         _the_model_knows_what_of_the_greeting_was_heard(case, it)
 
 
-async def _make(case: Case) -> Made:
+async def _make(case: Case, database: str) -> Made:
     async with AsyncExitStack() as stack:
         model = ModelServer(dialect=case.dialect, audio=case.audio, api_key=KEY)
         url = (await model.start()).removesuffix("/v1/realtime") + case.path
         stack.push_async_callback(model.close)
         house = await stack.enter_async_context(
-            product(model=model, model_url=url, OPENAI_API_KEY=KEY, SPARE_LINKS="0", **case.settings)
+            product(
+                model=model, model_url=url, OPENAI_API_KEY=KEY, SPARE_LINKS="0", DATABASE_URL=database, **case.settings
+            )
         )
         number = new_number()
         call, late_ms = await _cuts_in(house, number)

@@ -9,7 +9,7 @@ from app.clips import clip
 from app.sim.model import ModelServer
 from app.sim.model_faults import Faults
 from app.sim.voices import core
-from tests.calls.conversations import BYE, HOURS, OPEN, TALK, spoken
+from tests.calls.conversations import BYE, HOURS, OPEN, TALK, spoken, talks
 from tests.calls.line import Line
 from tests.calls.product import PERSON, Product, eventually, new_number, product
 
@@ -82,17 +82,7 @@ async def test_a_model_that_refuses_dies_or_falls_silent_leads_that_caller_alone
 
 
 async def _another_talk_goes_on(house: Product) -> None:
-    number = new_number()
-    house.model.register(TALK, number=number)
-    line = Line()
-    call = await house.dial(line, number)
-    await line.hears(500)
-    await line.hears_silence()
-    line.say(spoken(HOURS))
-    await line.hears_more(1500)
-    await line.hears_silence()
-    line.say(spoken(BYE))
-    await call.finished()
+    call, line = await talks(house, new_number())
     assert line.verbs == ["Connect", "Hangup"]
     assert call.log.codes() == []
 

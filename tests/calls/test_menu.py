@@ -259,7 +259,7 @@ async def test_a_request_that_is_repeated_gets_the_same_and_its_tool_runs_once(h
 
     await eventually(written, "the tool on record")
     assert len(await house.store.tool_calls(call_sid)) == 1
-    assert len(await house.rows("SELECT 1 FROM messages WHERE phone = '4155550144'")) == 1
+    assert len(await house.rows("SELECT 1 FROM messages WHERE phone = '+14155550144'")) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """Calls that are asked for by the API: who may, what is refused with its reason, and what two processes make of one call."""
 
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,8 +12,11 @@ import pytest
 
 from app.adapters.api_tokens import ApiTokens
 from app.adapters.outbound_book import OutboundBook
+from app.settings import ROOT
 from app.sim.carrier_call import Callee
 from app.sim.carrier_numbers import PhoneNumber
+from tests.calls.foreign import ACCOUNT, TOKEN
+from tests.calls.line import Line
 from tests.calls.product import OURS, Product, eventually, form, new_number, product, verbs
 
 FIELDS = {"name": "Baker", "start": "2030-01-07T09:00"}
@@ -88,7 +95,12 @@ async def test_what_cannot_be_called_is_refused_with_its_reason_and_nothing_is_k
     assert code(await client.ask(new_number(), key="x" * 300)) == (422, "key_invalid")
     assert code(await client.ask(listed)) == (403, "do_not_call")
     headers = {"Authorization": f"Bearer {client.token}"}
-    for body in (b"", b"{", b'"\xff"'):
+    for moment in ("2030-01-07T09:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        assert code(await client.ask(new_number(), not_before=moment)) == (422, "time_invalid")
+        assert code(await client.ask(new_number(), not_after=moment)) == (422, "time_invalid")
+    assert code(await client.ask(new_number(), fields={**FIELDS, "name": 10**40})) == (422, "fields_invalid")
+    deep = b'{"to": "", "mode": "", "fields": {"name": ' + b"[" * 7000 + b"]" * 7000 + b"}}"
+    for body in (b"", b"{", b'"\xff"', deep):
         answer = await house.http.post(house.url + "/calls", content=body, headers=headers)
         assert answer.status_code in (400, 422)
     large = await house.http.post(house.url + "/calls", content=b" " * 20_000, headers=headers)
@@ -181,6 +193,40 @@ async def test_a_process_that_did_not_dial_takes_the_call_by_its_reference_and_o
     assert (await client.comes_to(reference, "answered"))["attempts"][0]["call_sid"] == call_sid
     for path in ("/twilio/answered", "/twilio/amd", "/twilio/placed"):
         assert (await house.ask(path, fields, query=f"ref={reference}", signature="")).status_code == 403
+
+
+async def test_dial_has_the_running_server_call_and_tells_what_became_of_it_or_why_not(house: Product) -> None:
+    machine, listed = new_number(), new_number()
+    line = Line()
+    house.carrier.expects(machine, Callee(line=line, answered_by="machine_end_beep"))
+    fields = [f"--field={name}={value}" for name, value in FIELDS.items()]
+    await OutboundBook(house.engine).never_call(listed, "asked for it")
+    spoke, refused = await asyncio.gather(
+        dial(house, machine, "--mode=reminder", "--attempts=1", *fields),
+        dial(house, listed, "--mode=reminder", *fields),
+    )
+    assert (spoke[0], "result: message_left" in spoke[1]) == (0, True), spoke
+    assert "attempt 1: message_left CA" in spoke[1]
+    assert (refused[0], "do-not-call list" in refused[2]) == (1, True), refused
+    assert any("You have an appointment on" in words for words in line.said)
+
+
+async def dial(house: Product, *words: str) -> tuple[int | None, str, str]:
+    """`./offhook dial` on the machine of the server: its code, and what it said."""
+    variables = {
+        **os.environ,
+        "OFFHOOK_DATA": str(house.data),
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_PHONE_NUMBER": OURS,
+        "QUIET_HOURS": "never",
+        "REALTIME_URL": house.target.model,
+    }
+    command = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app.cli", "dial", *words, cwd=ROOT, env=variables, stdout=PIPE, stderr=PIPE
+    )
+    said, complained = await command.communicate()
+    return command.returncode, said.decode(), complained.decode()
 
 
 async def _prepared(house: Product, number: str) -> None:

@@ -19,6 +19,7 @@ from app.sim import script as scripts
 from app.sim.carrier_numbers import PhoneNumber
 from app.sim.rehearsal import rehearse
 from app.sim.report import Report
+from app.sim.script_words import render
 from tests.calls.product import OURS, Product, new_number, product
 
 EXPECTED = {"booking", "human", "hangup", "returning", "text", "after-hours", "mind-changed"}
@@ -168,9 +169,9 @@ def _turns_are_what_was_said(house: Product, report: Report, script: scripts.Scr
         variables[use.save] = json.loads(answers[use.name])
     understood = [turn for turn in script.turn if turn.caller and turn.hangs_up_after_ms is None]
     caller = [turn.generated_text for turn in report.turns if turn.who == "caller" and turn.generated_text]
-    assert caller == [scripts.render(turn.caller, variables) for turn in understood]
+    assert caller == [render(turn.caller, variables) for turn in understood]
     agent = [turn for turn in report.turns if turn.who == "agent" and turn.generated_text]
-    words = [scripts.render(text, variables) for text in _agent_s(script, report) if text]
+    words = [render(text, variables) for text in _agent_s(script, report) if text]
     assert [turn.generated_text for turn in agent] == words
     said = [note["text"] for session in house.sessions_of(number) for note in session.log if note["type"] == "says"]
     assert said == words

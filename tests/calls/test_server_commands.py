@@ -9,20 +9,29 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.adapters import processes
 from app.adapters.data_folder import read_running, running_file
 from app.adapters.own_word import HowItStands
 from app.adapters.pg_postmaster import read_postmaster
 from app.commands.own_server import free_port
 from app.commands.running import look
 from app.settings import ROOT
-from tests.calls.product import eventually
+from app.sim.carrier import Carrier
+from app.sim.carrier_call import CarrierCall
+from app.sim.model import ModelServer
+from tests.calls.conversations import HOURS, OPEN, spoken
+from tests.calls.foreign import ACCOUNT, TOKEN
+from tests.calls.line import Line
+from tests.calls.product import FAST, PERSON, PUBLIC, eventually, new_number
+from tests.sim.booking_script import script
 
 CANARY = "canary-4711-do-not-keep"
+SHORT = script({"agent": "Hello."}, {"caller": HOURS, "agent": OPEN})
 SECONDS = 60.0
 """For one command, on a machine that is busy with other tests. Alone it is two."""
 
@@ -94,11 +103,71 @@ class Checkout:
         found = [read_postmaster(path.parent) for path in self.data.glob("pg[0-9]*/PG_VERSION")]
         return [left.pid for left in found if left is not None and left.alive]
 
+    async def drains(self) -> None:
+        """Wait until it does."""
+
+        async def draining() -> bool:
+            return look(self.data).state == "draining"
+
+        await eventually(draining, "a server that drains", SECONDS)
+
     async def log_says(self, words: str) -> None:
         async def said() -> bool:
             return words in (self.data / "serve.log").read_text()
 
         await eventually(said, words, SECONDS)
+
+
+class Talk:
+    """A caller who talks to the agent."""
+
+    def __init__(self, line: Line, call: CarrierCall, instructions: str) -> None:
+        self.line, self.call, self.instructions = line, call, instructions
+
+    async def asks(self) -> None:
+        """Ask for the hours, and hear the answer."""
+        await self.line.hears_silence()
+        self.line.say(spoken(HOURS))
+        await self.line.hears_more(500)
+
+    async def hangs_up(self) -> None:
+        self.call.put_down()
+        await self.call.task
+
+
+class Phone:
+    """Callers of a server, and the model that answers them. `left`: the note of a server that is gone."""
+
+    def __init__(self, carrier: Carrier, model: ModelServer) -> None:
+        self.carrier, self.model, self.left = carrier, model, ""
+
+    async def talks(self) -> Talk:
+        """A call whose greeting is heard."""
+        number, line = new_number(), Line()
+        self.model.register(SHORT, number=number)
+        call = await self.carrier.dial(from_number=number, to_number="+14155550199", line=line)
+        await line.hears(100)
+        (said,) = [one.settings.instructions for one in self.model.sessions if number in one.settings.instructions]
+        return Talk(line, call, said)
+
+
+@asynccontextmanager
+async def talked_to(checkout: Checkout) -> AsyncIterator[Phone]:
+    """A model and a carrier for a server that is not started yet."""
+    model = ModelServer()
+    url = f"http://127.0.0.1:{checkout.environment['PORT']}"
+    carrier = Carrier(auth_token=TOKEN, account_sid=ACCOUNT, public_url=PUBLIC, connect_to=url, verb_speed=FAST)
+    checkout.environment |= {
+        "REALTIME_URL": await model.start(),
+        "PUBLIC_URL": PUBLIC,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "HUMAN_TRANSFER_NUMBER": PERSON,
+    }
+    try:
+        yield Phone(carrier, model)
+    finally:
+        await carrier.close()
+        await model.close()
 
 
 @pytest.fixture
@@ -110,25 +179,44 @@ async def checkout(tmp_path: Path) -> AsyncIterator[Checkout]:
         os.kill(running.pid, signal.SIGKILL)
 
 
-async def test_a_server_is_started_edited_restarted_and_stopped_by_commands(checkout: Checkout) -> None:
-    code, said, complained = await checkout.runs("serve", "--detach", "--reload")
-    assert code == 0, complained
+async def test_a_server_is_edited_restarted_and_stopped_by_commands_while_callers_talk_to_it(
+    checkout: Checkout,
+) -> None:
+    async with talked_to(checkout) as phone:
+        code, _, complained = await checkout.runs("serve", "--detach", "--reload")
+        assert code == 0, complained
+        first = await _it_is_told_of(checkout)
+        await _edits_come_into_effect_for_new_calls_alone(checkout, phone)
+        await _a_restart_lets_a_talk_go_on_and_keeps_process_options_and_version(checkout, phone, first)
+        await _a_stop_with_a_limit_leaves_the_talk_alone_and_now_leads_it_to_a_person(checkout, phone, first)
+    await _what_a_killed_server_left_is_no_server(checkout, phone.left)
+    assert (await checkout.runs("stop"))[:2] == (0, "no server runs here\n")
+
+
+async def _it_is_told_of(checkout: Checkout) -> dict[str, Any]:
     code, said, _ = await checkout.runs("status", "--json")
     assert code == 0
-    first = json.loads(said)
-    assert (first["state"], first["live"], first["draining"], first["waiting"]) == ("running", 0, False, 0)
-    assert first["database"] == "embedded"
+    told: dict[str, Any] = json.loads(said)
+    assert (told["state"], told["live"], told["draining"], told["waiting"]) == ("running", 0, False, 0)
+    assert told["database"] == "embedded"
     assert running_file(checkout.data).stat().st_mode & 0o077 == 0
     assert CANARY not in running_file(checkout.data).read_text()
+    return told
 
-    # a second listener is refused, with whose port it is
-    code, _, complained = await checkout.runs("serve")
-    assert code == 1
-    assert str(first["pid"]) in complained
 
-    # a broken edit is told and the last good version stays; a good one comes into effect
+async def _no_second_one_starts(checkout: Checkout) -> None:
+    """On whatever port."""
+    pid = str(look(checkout.data).pid)
+    other = ("--port", str(free_port()))
+    for code, _, complained in await asyncio.gather(checkout.runs("serve"), checkout.runs("serve", *other)):
+        assert (code, pid in complained) == (1, True), complained
+
+
+async def _edits_come_into_effect_for_new_calls_alone(checkout: Checkout, phone: Phone) -> None:
+    """A broken one is told, and the last good version stays; who talks is not touched by either."""
     prompt, mode = checkout.root / "prompts" / "receptionist.md", checkout.root / "modes" / "receptionist.py"
-    good, code_was, stamp = prompt.read_text(), mode.read_text(), first["modes"]["receptionist"]
+    good, code_was, stamp = prompt.read_text(), mode.read_text(), checkout.stamp()
+    before, _ = await asyncio.gather(phone.talks(), _no_second_one_starts(checkout))
     prompt.write_text("{{ offfice.name }}")
     mode.write_text(code_was + "\nmode = 7\n")
     await checkout.log_says("an edit cannot be used")
@@ -136,40 +224,63 @@ async def test_a_server_is_started_edited_restarted_and_stopped_by_commands(chec
     mode.write_text(code_was)
     prompt.write_text(good + "\nBe brief.\n")
     second = await checkout.stamp_changes(stamp)
-
-    # a restart keeps the process, its options and its log; nothing that could not start again is stopped
-    mode.write_text("mode = 7\n")
-    code, _, complained = await checkout.runs("restart")
-    assert code == 1
-    assert "receptionist" in complained
-    mode.write_text(code_was)
-    (one, _, said_one), (two, _, said_two) = await asyncio.gather(checkout.runs("restart"), checkout.runs("restart"))
-    assert 0 in (one, two), said_one + said_two
-    again = look(checkout.data)
-    assert (again.state, again.pid) == ("running", first["pid"])
-    assert checkout.stamp() == second
+    after = await phone.talks()
+    assert "Be brief." in after.instructions
+    assert "Be brief." not in before.instructions
+    await asyncio.gather(before.asks(), after.asks())
+    assert before.line.verbs == after.line.verbs == ["Connect"], "neither was cut"
+    await asyncio.gather(before.hangs_up(), after.hangs_up())
     prompt.write_text(good)
-    assert await checkout.stamp_changes(second) == stamp, "it still reloads, and the stamp is of what it is made of"
+    assert await checkout.stamp_changes(second) == stamp, "it is of what a mode is made of"
 
-    code, said, complained = await checkout.runs("stop")
+
+async def _a_restart_lets_a_talk_go_on_and_keeps_process_options_and_version(
+    checkout: Checkout, phone: Phone, first: dict[str, Any]
+) -> None:
+    """What could not start again is not stopped, and there is one restart at a time."""
+    mode, stamp = checkout.root / "modes" / "receptionist.py", checkout.stamp()
+    code_was = mode.read_text()
+    mode.write_text("mode = 7\n")
+    talk, (code, _, complained) = await asyncio.gather(phone.talks(), checkout.runs("restart"))
+    assert (code, "receptionist" in complained) == (1, True), complained
+    mode.write_text(code_was)
+    restarting = asyncio.create_task(checkout.runs("restart"))
+    await checkout.drains()
+    assert checkout.stands().again
+    assert (await checkout.runs("restart"))[0] == 1
+    await talk.asks()
+    assert talk.line.verbs == ["Connect"], "the talk went on"
+    await talk.hangs_up()
+    code, said, complained = await restarting
+    assert (code, str(first["pid"]) in said) == (0, True), complained
+    found = look(checkout.data)
+    assert (found.state, found.pid, checkout.stamp()) == ("running", first["pid"], stamp)
+
+
+async def _a_stop_with_a_limit_leaves_the_talk_alone_and_now_leads_it_to_a_person(
+    checkout: Checkout, phone: Phone, first: dict[str, Any]
+) -> None:
+    """The limit of `restart` is the same; who asks for the end after that gets it, and no other start."""
+    talk = await phone.talks()
+    code, _, complained = await checkout.runs("restart", "--timeout", "0.5")
+    assert (code, "1 call left" in complained) == (1, True), complained
+    code, _, complained = await checkout.runs("stop", "--timeout", "0.5")
+    assert (code, "1 call left" in complained) == (1, True), complained
+    assert not checkout.stands().again
+    assert talk.line.live
+    assert talk.line.verbs == ["Connect"]
+    phone.left = running_file(checkout.data).read_text()
+    code, said, complained = await checkout.runs("stop", "--now")
     assert (code, said.splitlines()[0]) == (0, f"stopped (process {first['pid']})"), complained
+    await talk.line.until(lambda: "Dial" in talk.line.verbs, "a person")
+    await talk.hangs_up()
     assert look(checkout.data).state == "none"
     assert checkout.databases() == []
-    assert (await checkout.runs("stop"))[:2] == (0, "no server runs here\n")
 
 
-async def test_what_a_killed_server_left_is_no_server_and_a_strangers_port_is_left_alone(checkout: Checkout) -> None:
-    code, _, complained = await checkout.runs("serve", "--detach")
-    assert code == 0, complained
-    running = read_running(checkout.data)
-    assert running is not None
-    os.kill(running.pid, signal.SIGKILL)
-
-    async def dead() -> bool:
-        return not processes.same(running.pid, running.started)
-
-    await eventually(dead, "its end")
-    assert running_file(checkout.data).exists(), "it had no time to take it away"
+async def _what_a_killed_server_left_is_no_server(checkout: Checkout, note: str) -> None:
+    """Nor is a stranger on its port touched."""
+    running_file(checkout.data).write_text(note)
     with socket.create_server(("127.0.0.1", int(checkout.environment["PORT"]))):
         code, said, _ = await checkout.runs("status", "--json")
         told = json.loads(said)

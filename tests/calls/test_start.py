@@ -174,6 +174,7 @@ caller = "What are your opening hours?"
 hangs_up_after_ms = 300
 [expect]
 ended_by = "caller"
+agent_turns = { from_ms = 500, to_ms = 5000, reason = "one sentence: the test is not about it" }
 """
 
 

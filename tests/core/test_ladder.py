@@ -1,6 +1,8 @@
 """Which rung is next when the model's session is gone."""
 
-from app.core.ladder import RECONNECTS, WINDOW, Ladder
+import pytest
+
+from app.core.ladder import APART, RECONNECTS, WINDOW, Ladder
 from app.core.phases import Terms
 
 
@@ -45,3 +47,21 @@ def test_since_when_the_caller_is_without_is_known_until_a_session_holds() -> No
     assert it.lost_at == 10.0
     it.holds()
     assert it.lost_at is None
+
+
+def test_tries_in_a_row_on_a_server_that_refuses_at_once_are_made_apart_from_each_other() -> None:
+    it = ladder()
+    made = []
+    for _ in range(RECONNECTS):
+        assert it.climb(10.0, refused=False) == "again"
+        made.append(it.waits(10.0))
+    assert made == pytest.approx([0.0, APART[1], APART[1] + APART[2]])
+    assert it.climb(10.0, refused=False) is None
+
+
+def test_a_try_that_took_its_time_is_followed_by_the_next_at_once_and_another_server_is_asked_at_once() -> None:
+    slow, other = ladder(), ladder(servers=2)
+    assert (slow.climb(10.0, refused=False), slow.waits(10.0)) == ("again", 0.0)
+    assert (slow.climb(14.0, refused=False), slow.waits(14.0)) == ("again", 0.0)
+    other.climb(10.0, refused=False)
+    assert (other.climb(10.0, refused=False), other.waits(10.0)) == ("next", 0.0)

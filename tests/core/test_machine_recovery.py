@@ -203,6 +203,34 @@ def test_a_try_that_is_not_ready_in_time_is_followed_by_one_more_and_then_by_the
     assert call.rows(CallEnded)[-1].outcome == "failed"
 
 
+def test_a_server_that_refuses_at_once_is_given_a_moment_and_the_caller_s_promise_waits_for_nobody() -> None:
+    """Its process is being restarted: three tries within a millisecond would all be in vain."""
+    call = mid_word()
+    call.act(LOST, LOST)
+    assert len(call.all(do.Reconnect)) == 1
+    call.waits(399)
+    assert call.did_not(do.Reconnect)
+    call.waits(2)
+    assert call.did(do.Reconnect).rung == "again"
+    call.act(LOST)
+    assert call.did_not(do.Reconnect, do.Apologise)
+    call.waits(1200)
+    assert call.did(do.Reconnect)
+    call.act(LOST)
+    assert call.did(do.Apologise)
+
+
+def test_a_try_that_was_put_off_is_not_made_once_a_session_is_there_or_the_caller_is_led_on() -> None:
+    call = mid_word()
+    call.act(LOST, LOST, READY)
+    call.waits(1000)
+    assert call.did_not(do.Reconnect)
+    call = mid_word()
+    call.act(LOST, LOST, ev.OperatorPutThrough("billing"))
+    call.waits(1000)
+    assert call.did_not(do.Reconnect)
+
+
 def test_with_another_server_that_one_is_next() -> None:
     call = Story(servers=2)
     call.rings()
@@ -296,6 +324,15 @@ def test_a_house_that_closes_in_between_hands_the_call_on() -> None:
     call.act(LOST, ev.HouseCloses())
     assert call.did(do.Resume)
     assert call.over
+
+
+def test_a_house_that_closes_before_a_goodbye_was_said_leaves_it_to_the_carrier() -> None:
+    """Nobody is hung up on in silence, not even by a deploy."""
+    call = greeted()
+    call.act(ev.ResponseStarted("r1"), ev.ToolCalled("r1", "t1", "end_call", "{}"), ev.ResponseDone("r1", "completed"))
+    call.act(returned("t1", ends=True), ev.HouseCloses())
+    assert call.all(do.HangUp)[-1].unsaid
+    assert call.did_not(do.Resume)
 
 
 def test_a_second_fault_before_the_first_is_mended_keeps_what_is_owed() -> None:

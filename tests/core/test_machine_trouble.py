@@ -152,17 +152,6 @@ def test_a_model_that_never_answers_is_asked_once_and_replaced_after_four_second
     assert not call.over
 
 
-def test_a_response_that_begins_may_stay_without_a_sound_for_twice_as_long() -> None:
-    call = greeted()
-    call.caller_talks("c1")
-    call.act(ev.ResponseStarted("r1"))
-    call.waits(7_999)
-    assert call.did(do.PlayClip).name == "one_moment"
-    assert call.did_not(do.Reconnect)
-    call.waits(1)
-    assert call.did(do.Reconnect)
-
-
 def test_a_model_that_answers_with_silence_on_purpose_is_not_stuck() -> None:
     call = greeted()
     call.caller_talks("c1", "Thank you.")

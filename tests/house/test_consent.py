@@ -239,7 +239,7 @@ def test_a_call_whose_model_stalls_in_the_sentence_has_not_heard_it(stalls: bool
     if not stalls:
         call.act(ev.AgentAudioEnded("r1", "a1"), ev.ResponseDone("r1", "completed"))
     call.waits(4000)
-    call.act(ev.CallerLeft())
+    call.act(ev.CallerLeft("stop"))
     assert call.record.spoken[0].heard_ms == 3500
     assert was_heard(TEXTS["en-US"].both, call.record.spoken) is not stalls
 

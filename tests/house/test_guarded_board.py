@@ -43,7 +43,7 @@ def rings(stage: Stage, info: CallInfo = INFO) -> LiveCall:
 def capped(stage: Stage, **limits: Any) -> LoopLag:
     """Give the board caps, without books."""
     lag = LoopLag()
-    stage.board.spending = Spending(Limits(**limits), OFFICE, lag, cast(Any, None))
+    stage.board.spending = Spending(Limits(**limits), OFFICE, lag, cast(Any, None), settled=cast(Any, None))
     return lag
 
 

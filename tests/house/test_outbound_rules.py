@@ -62,10 +62,17 @@ def test_a_number_of_a_country_on_the_list_may_be_called(number: str, countries:
         ("+14155550133", ["America/Los_Angeles"]),
         ("+12125550100", ["America/New_York"]),
         ("+18005551234", ["America/Chicago"]),
+        ("+447911123456", ["Europe/Guernsey", "Europe/Isle_of_Man", "Europe/Jersey", "Europe/London"]),
     ],
 )
 def test_a_number_is_in_the_zones_that_it_may_be_in_and_a_toll_free_one_at_home(number: str, zones: list[str]) -> None:
     assert [zone.key for zone in zones_of(number, ZoneInfo("America/Chicago"))] == zones
+
+
+def test_a_number_of_a_wide_country_is_called_when_it_is_quiet_nowhere_in_it() -> None:
+    moscow = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)  # afternoon there, and midnight in Kamchatka
+    zones = zones_of("+79161234567", ZoneInfo("Europe/Moscow"))
+    assert allowed_from(moscow, zones, Quiet()) == datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,25 @@ async def test_books_that_do_not_answer_or_lag_behind_change_nothing() -> None:
     assert house.new() == "caller_day"
 
 
+async def test_a_call_that_ends_while_the_books_are_waited_for_is_counted_once() -> None:
+    """On a busy server rows always wait: what was put before is waited for, and what comes meanwhile is left for the next time."""
+    house = House(caller_day=2.0)
+    running = house.call("CA1", usd=1.5)
+
+    async def settled() -> bool:
+        house.ends(running)
+        return True
+
+    house.spending._settled = settled
+    await house.spending.read_books()
+    assert house.new() is None, "1.5 and not 3"
+    assert running.info.call_sid in house.spending._own
+    house.spending._settled = house._settled
+    await house.spending.read_books()
+    assert house.new() is None
+    assert not house.spending._own, "what the books have is not remembered here as well"
+
+
 async def test_at_midnight_of_the_business_everybody_begins_anew() -> None:
     house = House(caller_day=2.0)
     house.ends(house.call("CA1", usd=2.0))

@@ -1,13 +1,31 @@
 """Calls that another process may have had meanwhile, while the books cannot say so."""
 
+import asyncio
+import gc
+import weakref
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from app.mode import Disclosure
-from app.takeover import UNKNOWN_SEQ
+from app.adapters.store import Recalled
+from app.core import effects as do
+from app.core.finished import CallFinished
+from app.core.record import CallRecord, ToolCall
+from app.handover import Handover
+from app.live_call import LiveCall
+from app.mode import CallContext, Disclosure, Mode, tool
+from app.roster import KEEP_AT_ONCE, KEEP_SECONDS
+from app.standing import restore, standing
+from app.switchboard import DIAL_SECONDS, STREAMS
+from app.takeover import UNKNOWN_SEQ, briefing
+from app.toolbox import Toolbox
 from modes.receptionist import mode as receptionist
 from tests.house.test_ticket_life import INFO, Stage
+from tests.house.test_toolbox import context
 
 
 @pytest.fixture
@@ -32,3 +50,137 @@ def test_a_call_that_streamed_here_goes_on_as_it_is_known_when_the_books_do_not_
     ours = stage.rings(Disclosure(when="never"))
     ours.streams = ours.tickets
     assert stage.board.take_up(INFO, receptionist, None) is ours
+
+
+def test_a_call_is_not_resumed_for_ever_by_processes_that_know_nothing_of_each_other(stage: Stage) -> None:
+    """Postgres is away, and one process after the other dies: the number in the carrier's URL counts."""
+    for stream in range(2, STREAMS + 1):
+        taken = stage.board.take_up(INFO, receptionist, None, asked=stream)
+        assert taken is not None
+        assert taken.record.first_seq == stream * UNKNOWN_SEQ, "nor is one written over by the next"
+        assert stage.board.what_next(INFO, receptionist)[1].step == ("resume" if stream < STREAMS else "apologise")
+        stage.board.forget(taken)
+
+
+class Owners:
+    """Books that say who has the calls."""
+
+    def __init__(self, owner: str) -> None:
+        self.who = owner
+
+    async def owner(self, call_sid: str) -> str:
+        return self.who
+
+
+@pytest.mark.parametrize(("owner", "counted"), [("another", 0), ("", 1)])
+def test_a_call_whose_stream_was_served_elsewhere_is_counted_there_alone(
+    stage: Stage, owner: str, counted: int
+) -> None:
+    stage.board.claims = cast(Any, Owners(owner))
+    stage.rings(Disclosure(when="never"))
+
+    async def over() -> None:
+        stage.board.ended(INFO.call_sid)
+        await asyncio.sleep(0.1)
+
+    stage.loop.run_until_complete(over())
+    assert len([row for row in stage.rows if isinstance(row, CallFinished)]) == counted
+    assert stage.board.live == 0
+
+
+def test_a_call_that_is_over_is_not_kept_for_the_hours_that_a_dial_may_take(stage: Stage) -> None:
+    gone = weakref.ref(stage.rings(Disclosure(when="never")))
+
+    async def dials() -> None:
+        call = stage.board.calls[INFO.call_sid]
+        stage.board._finish_later(DIAL_SECONDS, call, asked=True)
+        stage.board.finish(call)
+        stage.board.forget(call)
+
+    stage.loop.run_until_complete(dials())
+    stage.loop.run(400)
+    gc.collect()
+    assert gone() is None
+
+
+def test_many_calls_are_kept_a_few_at_a_time(stage: Stage) -> None:
+    """A hundred of them at once would keep the audio of all waiting."""
+    calls = [SimpleNamespace(streaming=True) for _ in range(5 * KEEP_AT_ONCE)]
+    stage.board.calls = cast(Any, dict(enumerate(calls)))
+    kept: list[Any] = []
+    turns: list[int] = []
+    stage.board.keep = kept.append  # type: ignore[method-assign, assignment]
+
+    async def looks_on() -> None:
+        keeping = asyncio.create_task(stage.board.keep_all())
+        await asyncio.sleep(0)
+        await asyncio.sleep(KEEP_SECONDS)
+        for _ in range(2 * len(calls)):
+            await asyncio.sleep(0)
+            turns.append(len(kept))
+        keeping.cancel()
+
+    stage.loop.run_until_complete(looks_on())
+    assert max(after - before for before, after in pairwise(turns)) <= KEEP_AT_ONCE
+    assert kept == calls
+    stage.board.calls = {}
+
+
+def test_a_call_in_which_somebody_begins_to_speak_while_the_books_are_written_is_not_handed_over(stage: Stage) -> None:
+    """Nor one whose tool begins to write: that would be cut off."""
+    quiet, given = [True], list[LiveCall]()
+    call = cast(LiveCall, SimpleNamespace(relay=object(), info=INFO, streams=1))
+
+    async def flush(seconds: float) -> bool:
+        quiet[0] = False
+        return True
+
+    board = SimpleNamespace(calls={INFO.call_sid: call}, journal=SimpleNamespace(flush=flush))
+
+    async def hands_over() -> None:
+        handover = Handover(cast(Any, board), cast(Any, None))
+        handover._paused = lambda call: quiet[0]  # type: ignore[method-assign]
+        handover._give = given.append  # type: ignore[method-assign, assignment]
+        giving = asyncio.create_task(handover.give(5.0))
+        await asyncio.sleep(0.2)
+        giving.cancel()
+
+    stage.loop.run_until_complete(hands_over())
+    assert given == []
+
+
+async def test_another_wish_has_the_key_that_the_process_gave_it_which_died_as_it_wrote() -> None:
+    """Else the backend would take it for a new one, and do it twice."""
+    keys: dict[str, list[str]] = {}
+
+    @tool
+    async def book(call: CallContext, day: str) -> str:
+        """Book."""
+        keys.setdefault(day, []).append(call.key)
+        return "booked"
+
+    mode = Mode(name="some", prompt="some.md", tools=[book])
+    call = LiveCall(cast(Any, SimpleNamespace(journal=SimpleNamespace(put=lambda row: None))), INFO, mode)
+    call.toolbox = Toolbox(mode, context)
+    await call.toolbox.run(do.RunTool("t1", "book", '{"day":"monday"}'))
+    kept = standing(call, "a", datetime.now(UTC))
+    await call.toolbox.run(do.RunTool("t2", "book", '{"day":"tuesday"}'))  # done, but nobody could write it down
+    taken = LiveCall(call.board, INFO, mode)
+    taken.record.done_before = {"book": 1}
+    restore(taken, kept)
+    taken.toolbox = Toolbox(mode, context)
+    taken.toolbox.done_before = taken.record.done_before
+    for day in ("monday", "tuesday"):
+        await taken.toolbox.run(do.RunTool(f"{day}-again", "book", f'{{"day":"{day}"}}'))
+    assert keys["tuesday"][0] == keys["tuesday"][1]
+    assert keys["monday"][0] != keys["monday"][1], "what is on record as done is wished for once more"
+    third = Toolbox(mode, context)
+    third.done_before = taken.toolbox.done
+    assert sorted(third.done_before.values()) == [1, 2], "and the next process knows of both"
+
+
+def test_the_model_is_told_what_was_begun_and_is_not_known_to_be_done() -> None:
+    late = ToolCall(call_sid="CA1", seq=0, name="book", arguments='{"day":"monday"}', result="", status="late", ms=0)
+    words = briefing(Recalled(record=CallRecord(call_sid="CA1", mode="m"), tools=[late]))
+    assert "not known whether it was done" in words
+    assert 'book({"day":"monday"})' in words

@@ -8,7 +8,7 @@ from app import settings, texting
 from app.adapters.texted import Texted
 from app.core.record import CallInfo, Milestone
 from app.errors import ToolError
-from app.main import trial
+from app.outside import trial
 from app.texting import Texting, takes_texts
 
 OURS, CALLER = "+14155550199", "+14155550123"

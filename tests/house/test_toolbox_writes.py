@@ -23,6 +23,18 @@ async def take_message(call: CallContext, text: str) -> str:
     return f"saved by {call.key}"
 
 
+@tool(writes=True)
+async def cancel_order(order: Confirmed[DigitString]) -> str:
+    """Cancel an order."""
+    return f"cancelled {order}"
+
+
+@tool
+async def order_status(order: Confirmed[DigitString]) -> str:
+    """Look an order up."""
+    return f"on its way: {order}"
+
+
 async def test_a_write_is_proposed_then_agreed_to_then_done_once() -> None:
     desk = Desk(take_message)
     assert "Nothing was done yet" in error(await desk.call("take_message", text="Call back."))
@@ -72,16 +84,6 @@ async def test_asking_first_is_told_apart_from_what_went_wrong() -> None:
 
 
 async def test_what_was_read_back_for_a_write_is_not_asked_for_again() -> None:
-    @tool(writes=True)
-    async def cancel_order(order: Confirmed[DigitString]) -> str:
-        """Cancel an order."""
-        return f"cancelled {order}"
-
-    @tool
-    async def order_status(order: Confirmed[DigitString]) -> str:
-        """Look an order up."""
-        return f"on its way: {order}"
-
     desk = Desk(cancel_order, order_status)
     assert "Read the order back" in error(await desk.call("cancel_order", order="4711"))
     desk.turns += 1
@@ -97,16 +99,6 @@ async def test_what_was_read_back_for_a_write_is_not_asked_for_again() -> None:
 
 
 async def test_a_no_to_one_order_is_no_yes_to_another_that_was_only_asked_about() -> None:
-    @tool(writes=True)
-    async def cancel_order(order: Confirmed[DigitString]) -> str:
-        """Cancel an order."""
-        return f"cancelled {order}"
-
-    @tool
-    async def order_status(order: Confirmed[DigitString]) -> str:
-        """Look an order up."""
-        return f"on its way: {order}"
-
     desk = Desk(cancel_order, order_status)
     assert "Read the order back" in error(await desk.call("cancel_order", order="4711"))
     desk.turns += 1  # "No, leave that one. But where is 4712?"

@@ -108,6 +108,41 @@ def test_a_hello_after_the_verdict_is_answered_at_once(rehearse: Rehearse) -> No
     assert call.machine.sequencer.asked
 
 
+@pytest.mark.parametrize("verdict", ["before its end", "after it", "never"])
+def test_an_answer_that_a_server_begins_by_itself_is_held_back_until_the_verdict(
+    rehearse: Rehearse, verdict: str
+) -> None:
+    """Some cannot be told to leave the first answer to us: a machine's greeting would be talked into."""
+    call = screened(rehearse)
+    call.caller_says("Hello?")
+    call.act(ev.ResponseStarted("own"))
+    assert call.did(do.CancelResponse).response_id == "own"
+    assert not call.machine.speaking("own")
+    if verdict == "before its end":
+        call.act(ev.PickedUp("person"))
+    call.act(ev.ResponseDone("own", status="cancelled"))
+    if verdict != "before its end":
+        assert call.machine.sequencer.asked == ""
+    if verdict == "after it":
+        call.act(ev.PickedUp("person"))
+    if verdict == "never":
+        call.waits(ms=1600)
+    assert call.machine.sequencer.asked, "now it is asked for"
+    assert len([done for done in call.scene if isinstance(done, do.RequestResponse)]) == 1
+    call.act(ev.ResponseStarted("asked"))
+    assert call.machine.speaking("asked")
+
+
+def test_a_machine_that_a_server_answers_by_itself_hears_nothing_of_it_all_the_same(rehearse: Rehearse) -> None:
+    call = screened(rehearse)
+    call.caller_says("You have reached Baker.")
+    call.act(ev.ResponseStarted("own"))
+    call.act(ev.ResponseDone("own", status="cancelled"))
+    call.act(ev.PickedUp("machine"))
+    assert call.did(do.LeaveMessage)
+    assert [who for who, _ in call.overheard()] == ["caller"]
+
+
 def test_a_machine_gets_its_message_and_not_a_word_of_the_talk(rehearse: Rehearse) -> None:
     call = screened(rehearse)
     call.caller_says("You have reached Baker. Leave a message.")

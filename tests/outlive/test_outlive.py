@@ -26,6 +26,8 @@ from tests.outlive.stage import Stage, Talk, stage, start
 
 pytestmark = needs_haproxy
 
+FROZEN_SECONDS = 5.0
+
 
 async def test_calls_outlive_the_processes_that_they_began_in(tmp_path: Path) -> None:
     """A rolling restart of the rude and of the polite kind, with calls in progress throughout: none is cut, and rows are exact."""
@@ -90,7 +92,7 @@ async def _a_deploy_cuts_nobody_off(it: Stage, talks: list[Talk], server: Runnin
         return not running_file(data).exists()
 
     await eventually(gone, "the end of the process that drains", 20)
-    await asyncio.gather(*(talk.is_talked_to(len(talk.call.streams)) for talk in talks))
+    await asyncio.gather(*(talk.is_talked_to(len(talk.call.streams), frozen=FROZEN_SECONDS) for talk in talks))
     for talk in talks:
         await it.exact(talk, [HOURS], "caller_left")
         assert len(talk.call.streams) <= 2
@@ -114,7 +116,7 @@ async def _a_frozen_process_goes_on_where_it_was(talks: list[Talk], server: Runn
     before = [talk.line.heard_on[-1] for talk in talks]
     os.kill(server.pid, signal.SIGSTOP)
     try:
-        await asyncio.sleep(1.5)  # what is frozen sets no event
+        await asyncio.sleep(FROZEN_SECONDS)  # what is frozen sets no event
     finally:
         os.kill(server.pid, signal.SIGCONT)
     for talk, heard in zip(talks, before, strict=True):

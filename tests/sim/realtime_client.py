@@ -13,6 +13,23 @@ from websockets.asyncio.client import ClientConnection, connect
 from app.sim.model import ModelServer
 
 Event = dict[str, Any]
+SPOKEN = [
+    "response.created",
+    "rate_limits.updated",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_audio_transcript.delta",
+    "response.output_audio.delta",
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+]
+"""One answer, each kind of event where it first comes."""
+
 SILENCE = b"\xff" * 160
 PATIENCE_SECONDS = 10
 

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from app.sim.carrier_call import CarrierCall
-from app.sim.carrier_leg import OUTCOMES, DialResult
+from app.sim.leg_script import OUTCOMES, DialResult
 from tests.sim.carrier_stage import CALLER, OURS, Line, Stage, stage
 
 WHISPER = (

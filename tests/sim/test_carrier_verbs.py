@@ -8,7 +8,7 @@ import pytest_asyncio
 from starlette.responses import Response
 
 from app.sim.carrier_call import CarrierCall
-from app.sim.carrier_leg import DialResult
+from app.sim.leg_script import DialResult
 from tests.sim.carrier_stage import CALLER, OURS, Line, Stage, Twiml, stage
 
 

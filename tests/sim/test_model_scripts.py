@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.sim import voices
-from app.sim.script import Script, load, render, shipped
+from app.sim.script import Script, load, shipped
+from app.sim.script_words import render
 from tests.sim.realtime_client import SILENCE, Client, audio_of, flat, function, ga, serving, session
 
 ANSWERS: dict[str, Any] = {

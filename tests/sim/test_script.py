@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.errors import SetupError
-from app.sim.script import load, parse, render, render_all, resolve_day, shipped, spoken_time
+from app.sim.script import load, parse, shipped
+from app.sim.script_words import render, render_all, resolve_day, spoken_time
 
 WEDNESDAY = date(2026, 11, 25)
 

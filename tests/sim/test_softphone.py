@@ -294,6 +294,29 @@ async def test_a_caller_who_gives_up_while_it_rings_stops_the_ringing(it: Stage,
     assert page.told[-1] == {"kind": "refused", "why": "no desk's phone rings"}
 
 
+async def test_a_person_who_is_joined_hears_what_the_recorded_caller_says(
+    it: Stage, phone: Softphone, page: Page
+) -> None:
+    await rings(it, phone, page, joins=True)
+    phone.obey(orders.Answer("answered"))
+    await page.until(lambda: len(page.of("says")) == 2)
+    assert page.frames == []
+    phone.obey(orders.DeskPresses("1"))
+    await page.desk("talks")
+    for frame in frames(START_FRAMES):
+        phone.hear(frame)
+    phone.obey(orders.Say("Yes please.", "ben"))
+    words = say("Yes please.", "ben")
+    await page.until(lambda: words in b"".join(page.frames))
+    assert not set(frames(START_FRAMES)) & set(page.frames)  # one's own voice would be an echo
+    phone.obey(orders.DeskHangsUp())
+    await phone.ended.wait()
+    heard = len(page.frames)
+    phone.obey(orders.Say("Yes please.", "ben"))
+    await asyncio.sleep(0)
+    assert len(page.frames) == heard
+
+
 async def test_a_caller_who_hangs_up_leaves_the_person(it: Stage, phone: Softphone, page: Page) -> None:
     await rings(it, phone, page, joins=True)
     phone.obey(orders.Answer("answered"))

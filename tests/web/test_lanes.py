@@ -95,6 +95,18 @@ def test_every_lane_has_its_bars() -> None:
     assert {(0, "stream"), (250, "mark"), (900, "clear:"), (1200, "tool"), (2100, "An")} <= carrier
 
 
+def test_what_a_session_was_about_ends_where_it_died() -> None:
+    stones = [
+        Milestone(call_sid="CA1", name="stream_started", at=NOON),
+        Milestone(call_sid="CA1", name="model_lost", at=NOON + timedelta(seconds=4)),
+    ]
+    spans = [span("sent", 3500, 18_000), span("sent", 5000, 6000)]
+    drawn = picture([], [], spans, [response(3000, 18_000), response(4500, 6000)], stones)
+    for lane, places in {"generated": [(3000, 4000), (4500, 6000)], "sent": [(3500, 4000), (5000, 6000)]}.items():
+        assert [(bar.start_ms, bar.end_ms) for bar in drawn.lane(lane)] == places
+    assert [bar.tone for bar in drawn.lane("carrier")] == ["milestone", "trouble"]
+
+
 def test_a_call_without_a_single_row_is_an_empty_axis() -> None:
     drawn = picture([], [], [], [], [])
     assert (drawn.bars, drawn.total_ms, drawn.latencies, drawn.shares) == ([], 1000, [], [])

@@ -199,3 +199,14 @@ def test_the_bounds_are_those_that_the_guide_names() -> None:
     assert (fast_door.HEAD_BYTES, fast_door.HEAD_SECONDS, fast_door.UNDECIDED) == (16 * 1024, 5.0, 1000)
     assert (lent_connections.AT_MOST, lent_connections.STUCK_SECONDS) == (2000, 30.0)
     assert (asgi_link.MESSAGE_BYTES, asgi_link.UNSENT_BYTES, streams.START_SECONDS) == (256 * 1024, 1 << 20, 5.0)
+
+
+@every_loop
+def test_a_connection_whose_peer_has_gone_is_not_kept_for_its_next_request(loop: str) -> None:
+    async def play(stage: Stage) -> None:
+        peer = await stage.connect()
+        assert (await peer.asks(GET))[0] == 200
+        peer.writer.write_eof()
+        assert await peer.ends() == b"", "hypercorn's own would wait for its keep-alive time"
+
+    on_stage(play, loop)

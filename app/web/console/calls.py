@@ -16,7 +16,7 @@ from app.errors import AskedWrongly
 from app.web.console.export import as_csv, as_json
 from app.web.console.pages import Console
 
-FIELDS = ("mode", "outcome", "number", "since", "until", "words", "slow", "cut", "failed")
+FIELDS = ("mode", "outcome", "number", "since", "until", "words", "slow", "cut", "failed", "missed")
 PAGE = 50
 EDGE = re.compile(r"([0-9]{1,17})~(.{1,64})", re.DOTALL)
 LONGEST = 300
@@ -103,6 +103,7 @@ def wanted_of(given: Mapping[str, str], zone: ZoneInfo) -> Wanted:
         slow=given.get("slow", "") == "1",
         cut=given.get("cut", "") == "1",
         failed=given.get("failed", "") == "1",
+        missed=given.get("missed", "") == "1",
     )
 
 

@@ -5,6 +5,7 @@ did; all its figures are milliseconds from there, as in the books. What the book
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -28,6 +29,16 @@ KINDS = (
     ("text_out", "Text written", "text_out"),
     ("audio_out", "Audio spoken", "audio_out"),
 )
+TROUBLE = (
+    "model_lost",
+    "voice_lost",
+    "menu_started",
+    "led_to_person",
+    "voicemail_offered",
+    "text_refused",
+    "text_unknown",
+)
+"""How milestones begin that tell of something that went wrong."""
 LEAST_AXIS_MS = 1000
 TICKS_MS = (250, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000)
 MOST_TICKS = 12
@@ -97,9 +108,10 @@ def picture(
     prices: Prices = OURS,
 ) -> Picture:
     """The call as the page shows it."""
+    lost = _lost(milestones)
     bars = [
-        *_generated(responses, turns, spans),
-        *_sent(turns, spans),
+        *_generated(responses, turns, spans, lost),
+        *_sent(turns, spans, lost),
         *_heard(turns),
         *_said(turns, spans),
         *_tools(tools),
@@ -174,26 +186,45 @@ def shares(responses: Sequence[Response], prices: Prices = OURS) -> list[Share]:
     return found
 
 
-def _generated(responses: Sequence[Response], turns: Sequence[Turn], spans: Sequence[Span]) -> list[Bar]:
+def _began(milestones: Sequence[Milestone]) -> datetime | None:
+    return next((row.at for row in milestones if row.name == "stream_started"), None)
+
+
+def _lost(milestones: Sequence[Milestone]) -> list[int]:
+    """When sessions died: what a session was about was over then, though the books may have its end only with the call's."""
+    began = _began(milestones)
+    rows = [row.at for row in milestones if row.name == "model_lost"]
+    return [] if began is None else [round((at - began).total_seconds() * 1000) for at in rows]
+
+
+def _until(start_ms: int, end_ms: int, lost: Sequence[int]) -> int:
+    return min((at for at in lost if start_ms <= at < end_ms), default=end_ms)
+
+
+def _generated(
+    responses: Sequence[Response], turns: Sequence[Turn], spans: Sequence[Span], lost: Sequence[int]
+) -> list[Bar]:
     words = {turn.seq: turn.generated_text for turn in turns}
     bars = []
     for row in responses:
-        own = [span for span in spans if span.kind == "sent" and row.start_ms <= span.start_ms <= row.end_ms]
+        end = _until(row.start_ms, row.end_ms, lost)
+        own = [span for span in spans if span.kind == "sent" and row.start_ms <= span.start_ms <= end]
         said = " ".join(words.get(span.turn, "") for span in own if span.turn is not None)
         what = f"response {row.seq}, {row.status or 'not finished'}"
         tone = "" if row.status == "completed" else "cut"
-        bars.append(Bar(lane="generated", start_ms=row.start_ms, end_ms=row.end_ms, what=what, text=said, tone=tone))
+        bars.append(Bar(lane="generated", start_ms=row.start_ms, end_ms=end, what=what, text=said, tone=tone))
     return bars
 
 
-def _sent(turns: Sequence[Turn], spans: Sequence[Span]) -> list[Bar]:
+def _sent(turns: Sequence[Turn], spans: Sequence[Span], lost: Sequence[int]) -> list[Bar]:
     words = {turn.seq: turn.generated_text for turn in turns}
     bars = []
     for span in spans:
         if span.kind == "sent":
             what = f"{span.audio_ms} ms of audio sent"
             text = words.get(span.turn, "") if span.turn is not None else ""
-            bars.append(Bar(lane="sent", start_ms=span.start_ms, end_ms=span.end_ms, what=what, text=text))
+            end = _until(span.start_ms, span.end_ms, lost)
+            bars.append(Bar(lane="sent", start_ms=span.start_ms, end_ms=end, what=what, text=text))
         elif span.kind == "clip":
             at = span.start_ms
             bars.append(
@@ -270,11 +301,12 @@ def _carrier(spans: Sequence[Span], milestones: Sequence[Milestone]) -> list[Bar
             case _:
                 continue
         bars.append(Bar(lane="carrier", start_ms=span.start_ms, end_ms=span.end_ms, what=what, tone=span.kind))
-    began = next((row.at for row in milestones if row.name == "stream_started"), None)
+    began = _began(milestones)
     for row in milestones:
         if began is not None and row.at >= began:
             at = round((row.at - began).total_seconds() * 1000)
-            bars.append(Bar(lane="carrier", start_ms=at, end_ms=at, what=row.name.replace("_", " "), tone="milestone"))
+            tone = "trouble" if row.name.startswith(TROUBLE) else "milestone"
+            bars.append(Bar(lane="carrier", start_ms=at, end_ms=at, what=row.name.replace("_", " "), tone=tone))
     return bars
 
 

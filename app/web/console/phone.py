@@ -18,7 +18,8 @@ from starlette.websockets import WebSocket
 
 from app.errors import SetupError
 from app.office import E164
-from app.sim.script import load, render, shipped
+from app.sim.script import load, shipped
+from app.sim.script_words import render
 from app.sim.softphone_server import Server
 from app.switchboard import Switchboard
 from app.web.console.pages import Console, Form
@@ -31,6 +32,9 @@ MOST_PHONES = 4
 CALLER = "+14155550142"
 DIALLED = "+14155550199"
 """Numbers that belong to nobody, as all of 555-01xx: the caller's, and the one dialled where offhook.toml names none."""
+
+FIRST_CALLER = "booking"
+"""Whose sentences a newcomer sees open, above the others'."""
 
 Run = Callable[[WebSocket, Wish, Server, date, Switchboard], Awaitable[None]]
 
@@ -154,7 +158,7 @@ def _late() -> Run:
 def recorded_callers(today: date) -> list[RecordedCaller]:
     """The callers of the shipped rehearsals. Their lines are filled in for a day; those that need a tool's answer are left out."""
     found = []
-    for name, path in shipped().items():
+    for name, path in sorted(shipped().items(), key=lambda one: one[0] != FIRST_CALLER):
         script = load(path)
         variables = script.variables(today)
         lines, keys = [], []

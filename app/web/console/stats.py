@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 
 from app.adapters.database import DATABASE_ERRORS, reason_of
 from app.adapters.stats_days import Remembered, day_edges, figures, midnight
-from app.adapters.stats_queries import Group, Stats, Wish
+from app.adapters.stats_queries import Group, Stats, Waits, Wish
 from app.adapters.tables import storable
 from app.web.console import words
 from app.web.console.pages import Console
@@ -154,6 +154,14 @@ def plots_of(figures: Stats, labels: list[str], by: str, day_budget_usd: float =
     """The pictures of the table by time. day_budget_usd: what all calls of a day may cost; 0: no line."""
     groups = figures.buckets
     axis = [label.partition(" ")[2] or label for label in labels]  # without the weekday
+
+    def waits(name: str, title: str, of: list[Waits], budget: float) -> Plot:
+        series = [
+            Series("median", "first", [wait.median for wait in of]),
+            Series("95th percentile", "second", [wait.p95 for wait in of]),
+        ]
+        return lines(name, title, labels, series, words.ms, budget=budget, axis=axis)
+
     return [
         bars(
             "calls",
@@ -166,30 +174,8 @@ def plots_of(figures: Stats, labels: list[str], by: str, day_budget_usd: float =
             count,
             axis=axis,
         ),
-        lines(
-            "greeting",
-            "To the first word",
-            labels,
-            [
-                Series("median", "first", [group.greeting.median for group in groups]),
-                Series("95th percentile", "second", [group.greeting.p95 for group in groups]),
-            ],
-            words.ms,
-            budget=GREETING_MS,
-            axis=axis,
-        ),
-        lines(
-            "turn",
-            "To an answer",
-            labels,
-            [
-                Series("median", "first", [group.turn.median for group in groups]),
-                Series("95th percentile", "second", [group.turn.p95 for group in groups]),
-            ],
-            words.ms,
-            budget=TURN_MS,
-            axis=axis,
-        ),
+        waits("greeting", "To the first word", [group.greeting for group in groups], GREETING_MS),
+        waits("turn", "To an answer", [group.turn for group in groups], TURN_MS),
         bars(
             "cost",
             f"Cost by {by}",

@@ -12,6 +12,7 @@
   const zoom = document.getElementById("lanes-zoom");
   const STEPS = [10, 20, 50, 100, 250, 500, 1000, 2000, 5000, 10000, 30000, 60000, 120000, 300000, 600000, 1800000];
   const LEAST = Math.min(200, total);
+  const SEEN = 0.2; // of the axis: what is shorter would not be seen, nor pointed at
   let from = 0;
   let to = total;
   let chosen = null;
@@ -23,7 +24,7 @@
       const left = at(Number(bar.dataset.from));
       const right = at(Number(bar.dataset.to));
       bar.setAttribute("x", `${Math.max(-1, left)}%`);
-      bar.setAttribute("width", `${Math.max(0, Math.min(102, right) - Math.max(-1, left))}%`);
+      bar.setAttribute("width", `${Math.max(SEEN, Math.min(102, right) - Math.max(-1, left))}%`);
       bar.style.display = right < -1 || left > 101 ? "none" : "";
     }
     const step = STEPS.find((one) => (to - from) / one <= 10) || STEPS[STEPS.length - 1];

@@ -22,7 +22,9 @@
     form.elements.mode.value = recorded ? chosen.dataset.mode : "";
     caller.value = recorded ? chosen.dataset.number : ownNumber;
     for (const one of page.querySelectorAll(".sayings")) {
-      if (recorded) one.open = one.dataset.caller === chosen.value;
+      if (!recorded) continue;
+      one.open = one.dataset.caller === chosen.value;
+      if (one.open) by("lines-hint").after(one); // above the others: what is to be said is at hand
     }
   });
   form.addEventListener("submit", (event) => {
@@ -177,7 +179,10 @@
     refused: ({ why }) => fail(why),
     key: ({ digit }) => talk.note("caller", "Key", digit),
     says({ who, text }) {
-      if (who === "you") return;
+      if (who === "you") {
+        if (line.joined) talk.note("caller", "Caller", text); // else the model's ears tell what was said
+        return;
+      }
       if (who === "whisper") by("desk-said").append(` ${text}`);
       else talk.note("house", "Carrier", text);
       line.sound.read(text);
@@ -215,7 +220,9 @@
       line.sound.ring(now === "whisper");
       if (now === "whisper") by("desk-said").replaceChildren();
     }
-    if (now === "talks") by("desk-said").textContent = "From here on two people talk; nothing of it is carried by this page.";
+    if (now === "talks") by("desk-said").textContent = "Two people talk from here on. The sentences below are heard as the desk hears them; the microphone is not, it would be an echo.";
+    line.joined = now === "talks";
+    if (line.joined || now === "gone") line.sound.live(line.joined);
     if (said) {
       by("desk-what").textContent = now === "whisper" ? `${line.desk} picked up, and hears who calls` : said;
       talk.note("house", "Desk", by("desk-what").textContent);

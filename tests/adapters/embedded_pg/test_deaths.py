@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from app.adapters import pg_binaries
 from app.adapters.embedded_pg import EmbeddedPostgres
+from app.adapters.pg_postmaster import end_left_over
 from tests.adapters.embedded_pg.pg_app import App, Watch, callers, children, linux_only, query, running_in
 
 
@@ -56,6 +58,22 @@ async def test_a_killed_server_is_started_again_by_the_same_app(folder: Path, po
 
     assert await callers(postgres.start()) == ["first", "second"]
     assert postgres.owner
+
+
+async def test_one_that_outlived_its_killed_app_is_ended_and_one_whose_app_lives_is_not(
+    start_app: Callable[..., App], folder: Path, postgres: EmbeddedPostgres
+) -> None:
+    """As `stop` does it."""
+    app = start_app(folder, platform="other").answers()
+    await query(app.url, "INSERT INTO calls VALUES ('second')")
+    left = running_in(folder)
+    assert end_left_over(folder, time.monotonic() + 20) == []
+    assert left.answers
+    app.is_killed()
+    assert left.answers
+    assert end_left_over(folder, time.monotonic() + 20) == [left.pid]
+    assert not left.alive
+    assert await callers(postgres.start()) == ["first", "second"]
 
 
 async def test_a_server_that_outlived_its_killed_app_is_replaced_by_one_of_ours(

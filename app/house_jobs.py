@@ -1,0 +1,33 @@
+"""A house's jobs beside its calls: they run while it is open, need nobody, and are cancelled when the calls are over."""
+
+import asyncio
+from collections.abc import Coroutine
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.adapters.late_indexes import build_missing
+from app.adapters.stats_days import keep_counting
+from app.recording_care import care_for_recordings
+from app.settings import Settings
+from app.switchboard import Switchboard
+from app.tidying import tidy
+
+
+def start_jobs(
+    settings: Settings,
+    engine: AsyncEngine,
+    database_url: str,
+    board: Switchboard,
+    courier: Coroutine[object, object, object],
+) -> list[asyncio.Task[object]]:
+    """Start them. courier: who tells others of finished calls."""
+    jobs: dict[str, Coroutine[object, object, object]] = {
+        "spending": board.watch_spending(),
+        "retention": tidy(engine, settings.retention),
+        "standings": board.keep_all(),
+        "late indexes": build_missing(database_url),
+        "recordings": care_for_recordings(engine, settings.data, settings.recording),
+        "sums of days": keep_counting(engine, settings.office.zone),
+        "courier": courier,
+    }
+    return [asyncio.create_task(job, name=name) for name, job in jobs.items()]
