@@ -15,7 +15,7 @@ from app.settings import ROOT
 from app.sim.carrier_call import CarrierCall
 from tests.adapters.endpoints import SECRET, Endpoint, Received, endpoint, hangs, says, taken
 from tests.calls.asgi_server import asgi_server
-from tests.calls.conversations import BYE, GREETING, HOURS, OPEN, TALK, spoken
+from tests.calls.conversations import BYE, GREETING, HOURS, OPEN, spoken, talks
 from tests.calls.foreign import ACCOUNT, TOKEN
 from tests.calls.line import Line
 from tests.calls.product import OURS, PUBLIC, Product, eventually, form, new_call_sid, new_number, product

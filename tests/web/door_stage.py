@@ -81,6 +81,7 @@ class _Named:
 
 class _Call:
     tape = None
+    finished = False
 
     def __init__(self) -> None:
         self.info = ev.StreamStarted(stream_sid="", call_sid=CALL, account_sid=ACCOUNT, parameters={}, encoding="")
