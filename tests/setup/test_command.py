@@ -167,7 +167,7 @@ def test_it_finds_its_folder_through_links_and_through_path(machine: Machine, tm
 
 def test_the_test_tools_come_on_top_and_the_server_needs_nothing_new(machine: Machine) -> None:
     machine.runs("serve")
-    assert machine.runs("test", "tests/core") == "pytest -n 2 tests/core\n"
+    assert machine.runs("test", "tests/core") == "pytest -n 4 --dist worksteal tests/core\n"
     assert machine.runs("test", "-n0") == "pytest -n0\n"
     assert machine.runs("test", "--pdb") == "pytest --pdb\n"
     machine.runs("serve")
@@ -176,7 +176,7 @@ def test_the_test_tools_come_on_top_and_the_server_needs_nothing_new(machine: Ma
 
 @pytest.mark.usefixtures("running")
 def test_the_test_tools_are_added_while_a_server_runs(machine: Machine) -> None:
-    assert machine.runs("test") == "pytest -n 2\n"
+    assert machine.runs("test") == "pytest -n 4 --dist worksteal\n"
 
 
 def test_a_changed_lock_is_not_installed_under_a_running_server(
