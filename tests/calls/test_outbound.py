@@ -208,7 +208,11 @@ async def test_dial_has_the_running_server_call_and_tells_what_became_of_it_or_w
     assert (spoke[0], "result: message_left" in spoke[1]) == (0, True), spoke
     assert "attempt 1: message_left CA" in spoke[1]
     assert (refused[0], "do-not-call list" in refused[2]) == (1, True), refused
-    assert any("You have an appointment on" in words for words in line.said)
+
+    async def told() -> bool:
+        return any("You have an appointment on" in words for words in line.said)
+
+    await eventually(told, "the message, which is spoken after the attempt is written down")
 
 
 async def dial(house: Product, *words: str) -> tuple[int | None, str, str]:
