@@ -1,5 +1,6 @@
 """Calls that we place, as the switchboard leads them: prepared while they ring, and led by who picks up."""
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -31,12 +32,13 @@ class Outgoing(Roster):
         """Whether as many calls are in progress here as may be."""
         return self.live >= self.max_calls
 
+    @abstractmethod
     def prepare(self, call: LiveCall) -> str:
         """A ticket for the call's next stream, its session being prepared."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _announce(self, call: LiveCall, *, bare: bool = False) -> None:
-        raise NotImplementedError
+        """Decide what the callee is told."""
 
     def outgoing(self, info: CallInfo, mode: Mode, *, rings_seconds: float = 0.0) -> LiveCall | None:
         """The carrier rings somebody for us: the session is prepared meanwhile; None if this process ends.
