@@ -1,6 +1,6 @@
 """Consent: what a caller is told before anything else, why, and whether they really heard it.
 
-Decided once for a call, from the mode's Disclosure and the rules of offhook.toml (app/consent_rules.py). `auto` asks for the
+Decided once for a call, from the mode's Disclosure and the rules of offhook.toml (app/rules/consent.py). `auto` asks for the
 caller's state: the one that the carrier names, else that of the area code. A caller without a US number, or whose state nobody
 knows, counts as one from a state in which all parties must agree.
 
@@ -21,10 +21,10 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from app.area_codes import AREA_CODES, STATE_OF
-from app.consent_rules import Rules, What
 from app.core.record import CallInfo, Consent, Row, Spoken
 from app.mode import Disclosure
+from app.rules.area_codes import AREA_CODES, STATE_OF
+from app.rules.consent import Rules, What
 
 How = Literal["before_stream", "greeting"]
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from app.core.flow import CHOOSE, CORRECT, KEYS
 from app.flows import DESK, END, Digits, Flow, Go, State
 from app.mode import Mode, Transfer
-from app.office import Office
+from app.rules.office import Office
 from app.tools import Tool
 
 STATE_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.late_indexes import build_missing
 from app.adapters.stats_days import keep_counting
-from app.recording_care import care_for_recordings
+from app.calls.switchboard import Switchboard
+from app.jobs.recording_care import care_for_recordings
+from app.jobs.tidying import tidy
 from app.settings import Settings
-from app.switchboard import Switchboard
-from app.tidying import tidy
 
 
 def start_jobs(

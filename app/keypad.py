@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.flows import DESK, END, Digits, Flow, Go, State
-from app.office import WEEKDAYS, Office
+from app.rules.office import WEEKDAYS, Office
 
 PATIENCE = 3
 """Failures in one state after which a caller is led to a person, where the flow does not say so itself."""

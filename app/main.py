@@ -32,28 +32,29 @@ from app.adapters.spare import Spares, SpareTimes
 from app.adapters.spool_folder import SpoolFolder
 from app.adapters.store import CallStore
 from app.adapters.warm import Warm
+from app.calls.dialler import Dialler, Lines
+from app.calls.first_words import first_words
+from app.calls.lag import LoopLag
+from app.calls.raw_events import debug_event
+from app.calls.recording import Recorder
+from app.calls.spending import Spending, warn_of_guesses
+from app.calls.spoken_calls import SpokenCalls
+from app.calls.switchboard import Switchboard
+from app.calls.texting import TextCarrier, Texting
+from app.calls.tickets import Tickets
 from app.core.phases import Terms
 from app.core.record import CallInfo, DebugEvent
-from app.dialler import Dialler, Lines
 from app.errors import OffhookError
-from app.first_words import first_words
 from app.house_jobs import start_jobs
-from app.lag import LoopLag
+from app.jobs.traces import TracedJournal, traces_of
+from app.jobs.word import bring_word
 from app.mode import Mode, ServerVad, Store
-from app.office import E164
 from app.outside import reach_outside, trial
-from app.raw_events import debug_event
-from app.recording import Recorder
+from app.rules.office import E164
 from app.settings import Settings
 from app.sim.hearing_worker import Hearing
 from app.sim.model import ModelServer
 from app.sim.tts import lend_voice
-from app.spending import Spending, warn_of_guesses
-from app.spoken_calls import SpokenCalls
-from app.switchboard import Switchboard
-from app.texting import TextCarrier, Texting
-from app.tickets import Tickets
-from app.traces import TracedJournal, traces_of
 from app.web.calls_door import CallsDoor
 from app.web.cold_streams import ColdStreams
 from app.web.console import doors
@@ -66,7 +67,6 @@ from app.web.own_door import OwnDoor
 from app.web.status import Status
 from app.web.voice import Voice
 from app.wire.dialects import SessionPlan, vad_for
-from app.word import bring_word
 
 log = structlog.get_logger()
 

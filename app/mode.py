@@ -34,10 +34,10 @@ from app.captures.captured import (
     PostalCode,
     SpelledWord,
 )
-from app.elevenlabs import ElevenLabs
 from app.errors import BackendDown, BusinessError, NotFound, SlotTaken, ToolError
 from app.flows import Digits, Flow, Go, State
-from app.office import Desk, Office
+from app.rules.elevenlabs import ElevenLabs
+from app.rules.office import Desk, Office
 from app.tools import Tool, about
 
 __all__ = [

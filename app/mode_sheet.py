@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from app import prompts, tokens
-from app.elevenlabs import ElevenLabs, own_voice
-from app.engines import ENGINES, Engine, lacks, profile
 from app.flow_sheet import ShownFlow, look_at_flow
 from app.mode import Mode
+from app.rules.elevenlabs import ElevenLabs, own_voice
+from app.rules.engines import ENGINES, Engine, lacks, profile
 from app.settings import Settings
 from app.tools import Tool
 from app.wire.dialects import reasons, turn_detection, vad_for

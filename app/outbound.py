@@ -13,8 +13,8 @@ import msgspec
 
 from app.errors import CallRefused
 from app.mode import Mode
-from app.office import Office
-from app.outbound_rules import OutboundRules, Result, allowed_from, check_number, zones_of
+from app.rules.office import Office
+from app.rules.outbound import OutboundRules, Result, allowed_from, check_number, zones_of
 
 FIELDS_BYTES = 4000
 LATEST = timedelta(days=90)

@@ -6,10 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.business_pg import PgStore
 from app.adapters.texted import Texted
-from app.dialler import Lines
+from app.calls.dialler import Lines
+from app.calls.texting import TextCarrier
 from app.mode import Store
 from app.settings import Settings
-from app.texting import TextCarrier
 
 
 async def reach_outside(

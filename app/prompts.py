@@ -13,7 +13,7 @@ import msgspec
 from app import tokens
 from app.errors import SetupError
 from app.mode import Mode
-from app.office import WEEKDAYS, Office
+from app.rules.office import WEEKDAYS, Office
 
 FOLDER = Path(__file__).parent.parent / "prompts"
 

@@ -16,14 +16,14 @@ import msgspec
 import structlog
 
 from app import afterword, prompts
-from app.elevenlabs import voice_faults
 from app.errors import SetupError
 from app.flow_check import flow_faults, settle_desks
 from app.mode import Edition, Mode, SemanticVad, ServerVad
-from app.office import Office
-from app.recording_rules import EVERY
+from app.rules.elevenlabs import voice_faults
+from app.rules.office import Office
+from app.rules.recording import EVERY
+from app.rules.webhooks import unknown_modes
 from app.settings import Settings
-from app.webhooks import unknown_modes
 from app.wire.dialects import reasons
 
 log = structlog.get_logger()

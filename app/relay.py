@@ -16,19 +16,19 @@ from app import metrics
 from app.adapters.engine_session import EngineSession
 from app.adapters.journal import Journal
 from app.adapters.link import Link
+from app.calls.model_end import CallerSound, Reopen, tell
+from app.calls.raw_events import debug_event
+from app.calls.toolbox import Toolbox
 from app.clips import clip
 from app.core import effects as do
 from app.core import events as ev
 from app.core.machine import CallMachine
 from app.core.phases import Phase
+from app.core.trace_tree import tool
 from app.errors import LinkClogged, LinkClosed, PeerError
 from app.log import knows_call, of_call
 from app.mode import Mode
-from app.model_end import CallerSound, Reopen, tell
-from app.raw_events import debug_event
-from app.toolbox import Toolbox
 from app.trace_ids import enter
-from app.trace_tree import tool
 from app.wire import realtime, twilio
 from app.wire.audio import Framer, encoded
 from app.wire.realtime import AudioDelta

@@ -10,19 +10,19 @@ from urllib.parse import unquote, urlsplit
 import dotenv
 import msgspec
 
-from app.consent_rules import Rules
-from app.engines import CODECS, ENGINES, Auth, Codec, DialectName, EngineName
 from app.errors import SetupError
-from app.fallback_engines import FallbackEngine
 from app.log import FORMS as LOG_FORMS
 from app.log import Form as LogForm
-from app.office import Office
-from app.office_file import read_office
-from app.outbound_rules import OutboundRules, Quiet, read_quiet
-from app.prices import OURS, Prices
-from app.recording_rules import RecordingRules
-from app.retention_days import RetentionDays
-from app.setting_values import (
+from app.rules.consent import Rules
+from app.rules.engines import CODECS, ENGINES, Auth, Codec, DialectName, EngineName
+from app.rules.fallback_engines import FallbackEngine
+from app.rules.office import Office
+from app.rules.office_file import read_office
+from app.rules.outbound import OutboundRules, Quiet, read_quiet
+from app.rules.prices import OURS, Prices
+from app.rules.recording import RecordingRules
+from app.rules.retention import RetentionDays
+from app.rules.values import (
     LOOPBACK,
     between,
     named,
@@ -36,7 +36,7 @@ from app.setting_values import (
     tokens,
     url,
 )
-from app.webhooks import Webhook
+from app.rules.webhooks import Webhook
 
 ROOT = Path(__file__).parent.parent
 FICTIONAL_PERSON = "+14155550170"

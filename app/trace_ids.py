@@ -21,7 +21,7 @@ def trace_id(call_sid: str) -> str:
 
 
 def span_id(call_sid: str, what: str) -> str:
-    """16 hex digits. what: as `app.trace_tree.Node` has it."""
+    """16 hex digits. what: as `app.core.trace_tree.Node` has it."""
     return hashlib.sha256(f"{call_sid} {what}".encode()).hexdigest()[:16]
 
 

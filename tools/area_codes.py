@@ -1,4 +1,4 @@
-"""Writes app/area_codes.py from the geography that phonenumbers carries. A developer's tool; run it when that library is renewed.
+"""Writes app/rules/area_codes.py from the geography that phonenumbers carries. For when that library is renewed.
 
     .venv/bin/python tools/area_codes.py            # writes the file
     .venv/bin/python tools/area_codes.py --check    # exits with 1, and says why, if the file is not what it would write
@@ -15,7 +15,7 @@ from pathlib import Path
 from phonenumbers import PhoneNumber, phonenumberutil
 from phonenumbers.geodata import GEOCODE_DATA
 
-TABLE = Path(__file__).resolve().parent.parent / "app/area_codes.py"
+TABLE = Path(__file__).resolve().parent.parent / "app/rules/area_codes.py"
 
 STATES = {
     "Alabama": "AL", "Alaska": "AK", "Arizona": "AZ", "Arkansas": "AR", "California": "CA", "Colorado": "CO",

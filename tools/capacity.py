@@ -20,8 +20,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from app.adapters.journal import BATCH_ROWS, GATHER_SECONDS  # noqa: E402
-from app.prices import OURS  # noqa: E402
-from app.roster import KEEP_SECONDS  # noqa: E402
+from app.calls.roster import KEEP_SECONDS  # noqa: E402
+from app.rules.prices import OURS  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from app.wire import realtime, twilio  # noqa: E402
 
@@ -113,9 +113,11 @@ def constants() -> dict[str, Constant]:
         "tokens_out": Constant("audio tokens, a minute of the agent's speech", 1200, "", "OpenAI, realtime costs: one for 50 ms"),
         "model_in": Constant(
             "a minute of the caller's speech", 600 * price.audio_in / 1e6 + write, "$",
-            f"`app/prices.py`: {MODEL}, with transcription",
+            f"`app/rules/prices.py`: {MODEL}, with transcription",
         ),
-        "model_out": Constant("a minute of the agent's speech", 1200 * price.audio_out / 1e6, "$", f"`app/prices.py`: {MODEL}"),
+        "model_out": Constant(
+            "a minute of the agent's speech", 1200 * price.audio_out / 1e6, "$", f"`app/rules/prices.py`: {MODEL}"
+        ),
         "phone": Constant(
             "a minute of a call at the carrier", 0.0125, "$",
             "NOT CHECKED: 0.0085 inbound (an old page of Twilio's, US local), 0.004 for the stream; see your console",

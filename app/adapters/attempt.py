@@ -3,8 +3,8 @@
 import asyncio
 
 from app.adapters.opening import Opening
-from app.engines import DialectName, Engine
 from app.errors import PeerError
+from app.rules.engines import DialectName, Engine
 from app.wire.dialects import SessionPlan
 from app.wire.negotiation import Negotiation
 

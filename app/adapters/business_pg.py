@@ -15,7 +15,7 @@ from app.adapters.business_tables import bookings, messages
 from app.adapters.database import DATABASE_ERRORS, reason_of
 from app.errors import BackendDown, NotFound, SlotTaken
 from app.mode import Booking
-from app.office import Office
+from app.rules.office import Office
 
 log = structlog.get_logger()
 

@@ -18,8 +18,8 @@ from websockets.protocol import State
 from websockets.uri import WebSocketURI, parse_uri
 
 from app.adapters.link import Listener, WireLink
-from app.engines import Auth, Codec, DialectName, Engine, profile
 from app.errors import LinkClosed, ModelRefused, PeerError
+from app.rules.engines import Auth, Codec, DialectName, Engine, profile
 from app.wire.dialects import SessionPlan
 
 MAX_MESSAGE = 16 << 20

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from app.adapters.endpoint import Endpoint, FreshLink
-from app.engines import Engine
+from app.rules.engines import Engine
 from app.wire.engine_wire import EngineWire
 
 

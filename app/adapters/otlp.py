@@ -24,8 +24,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCod
 from opentelemetry.util.re import parse_env_headers
 
 from app import metrics
+from app.core.trace_tree import MOST, Node
 from app.trace_ids import span_id, trace_id
-from app.trace_tree import MOST, Node
 
 log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ from app.adapters.outbound_tables import do_not_call, outbound_attempts, outboun
 from app.adapters.tables import call_outcomes
 from app.errors import CallRefused
 from app.outbound import Checked, Placed, Told, Wish
-from app.outbound_rules import AGAIN, OutboundRules, Result
+from app.rules.outbound import AGAIN, OutboundRules, Result
 
 log = structlog.get_logger()
 

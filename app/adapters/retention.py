@@ -28,7 +28,7 @@ from app.adapters.tables import (
     tool_calls,
     turns,
 )
-from app.retention_days import RetentionDays
+from app.rules.retention import RetentionDays
 
 log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ import structlog
 
 from app import metrics
 from app.adapters.endpoint import Endpoint
-from app.engines import ENGINES
-from app.fallback_engines import FIRST
+from app.rules.engines import ENGINES
+from app.rules.fallback_engines import FIRST
 from app.settings import Settings
 
 log = structlog.get_logger()

@@ -31,8 +31,8 @@ from app.adapters.tts_link import Cause, TtsLink, TtsServer
 from app.core import events as ev
 from app.core.cost import cost_usd
 from app.core.spoken_line import Line
-from app.elevenlabs import ElevenLabs
 from app.errors import PeerError
+from app.rules.elevenlabs import ElevenLabs
 from app.wire import realtime, voiced
 from app.wire.audio import decoded_size
 from app.wire.clauses import Clauses

@@ -18,8 +18,8 @@ from websockets.uri import parse_uri
 
 from app.adapters.endpoint import DIAL_ERRORS, tls
 from app.adapters.link import WireLink
-from app.elevenlabs import ElevenLabs
 from app.errors import LinkClosed, PeerError
+from app.rules.elevenlabs import ElevenLabs
 from app.wire import elevenlabs
 from app.wire.elevenlabs import CONTEXTS, Refused, Sound, Spoken
 

@@ -21,8 +21,8 @@ from app.adapters.servers import Server, Servers
 from app.adapters.spare import Spares
 from app.core import effects as do
 from app.core.record import CallInfo
-from app.fallback_engines import FIRST
 from app.mode import Mode
+from app.rules.fallback_engines import FIRST
 
 Maker = Callable[[CallInfo, Mode, Opening | None, Server], EngineSession]
 """Builds a session with a server, that has not begun."""

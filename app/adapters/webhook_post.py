@@ -14,7 +14,7 @@ import msgspec
 from standardwebhooks import Webhook as Signer
 
 from app.adapters.endpoint import tls
-from app.webhooks import Webhook
+from app.rules.webhooks import Webhook
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypeV
 
 import msgspec
 
-from app.office import Office
+from app.rules.office import Office
 
 T = TypeVar("T")
 

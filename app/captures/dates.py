@@ -14,7 +14,7 @@ from app.captures.calendar_words import day_aloud, plain
 from app.captures.captured import DateRule, Reading, Scene
 from app.captures.heard import fit_to_read, listed, shown
 from app.errors import ToolError
-from app.office import WEEKDAYS
+from app.rules.office import WEEKDAYS
 
 MONTH_FIRST = frozenset(("US", "PR", "GU", "VI", "PH"))
 """Countries where 11/5 is in November."""

@@ -16,7 +16,7 @@ from app.captures.captured import Reading, Scene
 from app.captures.dates import When, find_date
 from app.captures.heard import fit_to_read, shown
 from app.errors import ToolError
-from app.office import Office
+from app.rules.office import Office
 
 LONGEST_WORDS = 24
 HALF = re.compile(r"half (?:(past|after) )?(\d{1,2})(?: oclock)?")

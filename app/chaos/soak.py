@@ -18,11 +18,11 @@ import msgspec
 
 from app.adapters.database import make_engine
 from app.adapters.embedded_pg import EmbeddedPostgres
+from app.calls.roster import LINGER_SECONDS
 from app.chaos.lone import quietly
 from app.chaos.scene import ACCOUNT, OURS, PUBLIC, TOKEN, eventually
 from app.chaos.server import BUSINESS, Server, quiet_port
 from app.errors import SetupError
-from app.roster import LINGER_SECONDS
 from app.settings import ROOT
 from app.sim.carrier import Carrier
 from app.sim.playout import SILENCE

@@ -32,8 +32,8 @@ from app.adapters.data_folder import (
 from app.adapters.link_check import check_core
 from app.adapters.migrate import migrate
 from app.adapters.store import CallStore
+from app.calls.handover import Handover
 from app.errors import SetupError
-from app.handover import Handover
 from app.main import VERSION, House, create_app
 from app.settings import Settings
 from app.web.fast_door import BACKLOG, FastDoor

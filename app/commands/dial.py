@@ -14,8 +14,8 @@ from app.adapters.outbound_book import OutboundBook
 from app.commands.own_server import find_running
 from app.commands.token import with_database
 from app.errors import CallRefused, SetupError
-from app.office import E164
 from app.outbound import Placed, Wish, check
+from app.rules.office import E164
 from app.settings import Settings
 
 LOOK_SECONDS = 0.5

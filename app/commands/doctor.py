@@ -21,7 +21,7 @@ from app.doctor.examination import checks, examine, unreadable
 from app.doctor.patient import Patient, Skip
 from app.doctor.rows import Level, Row, exit_code
 from app.errors import SetupError
-from app.setting_values import LOOPBACK
+from app.rules.values import LOOPBACK
 from app.settings import Settings
 
 SIGNS: dict[Level, str] = {"fine": "ok", "skipped": "--", "warning": "WARN", "fault": "FAULT"}

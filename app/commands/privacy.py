@@ -18,11 +18,11 @@ from app.adapters.data_folder import open_database, write_private
 from app.adapters.database import DATABASE_ERRORS, check, make_engine, reason_of
 from app.adapters.journal import Journal
 from app.adapters.journal_disk import JournalDisk
+from app.adapters.recording_files import delete as delete_recording
 from app.adapters.spool_folder import SpoolFolder
 from app.errors import SetupError
 from app.mode import Caller
-from app.office import E164
-from app.recording_files import delete as delete_recording
+from app.rules.office import E164
 from app.settings import Settings
 
 Kept = dict[str, list[dict[str, Any]]]

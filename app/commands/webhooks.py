@@ -16,8 +16,8 @@ from app.adapters.data_folder import open_database
 from app.adapters.database import check, make_engine
 from app.adapters.deliveries import Deliveries, Delivery, State
 from app.errors import SetupError
+from app.rules.webhooks import PING, SECRET, Webhook
 from app.settings import Settings
-from app.webhooks import PING, SECRET, Webhook
 
 UNSENT: tuple[State, ...] = ("waiting", "dead", "off")
 EVERY: tuple[State, ...] = (*UNSENT, "sent")

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.prices import OURS, Prices
+from app.rules.prices import OURS, Prices
 
 MOST_TOKENS = 10_000_000
 """Of one kind in one response: no model reads a hundredth of it, and a call's sum of them fits the books."""

@@ -4,7 +4,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from app.prices import OURS, Prices
+from app.rules.prices import OURS, Prices
 
 GONE_FOR_GOOD = frozenset(
     {

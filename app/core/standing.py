@@ -10,7 +10,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How a call stands, beyond what its other rows tell: what another process needs to go on with it. The latest wins.
 
     owner: the process that has the call. streams: those that began, and tickets: those that were offered, over all processes.
-    state: as `app/standing.py` has it.
+    state: as `app/calls/standing.py` has it.
     """
 
     call_sid: str

@@ -12,7 +12,7 @@ from app.core import events as ev
 from app.core.cost import cost_usd, used
 from app.core.playback import BYTES_A_MS, Part, Playback
 from app.core.record import CallRecord, Response, Span, SpanKind, ToolCall
-from app.prices import OURS, Prices
+from app.rules.prices import OURS, Prices
 
 FAILED = ("error", "late")
 

@@ -13,13 +13,13 @@ from app.adapters.endpoint import Known
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
 from app.adapters.servers import Server
+from app.calls.spoken_calls import SpokenCalls
 from app.core import events as ev
 from app.core.flow import house_tools
 from app.doctor.patient import Patient
 from app.doctor.rows import Finding, fault, fine, warning
 from app.errors import PeerError
 from app.mode import Mode
-from app.spoken_calls import SpokenCalls
 from app.wire import realtime
 from app.wire.dialects import SessionPlan
 from app.wire.negotiation import Formats

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
-from app.office import RING_TONES
+from app.rules.office import RING_TONES
 from app.sim.carrier_leg import Interrupt, Interrupted, Leg, Source
 from app.sim.carrier_numbers import DIALLABLE
 from app.sim.leg_script import DialResult, Script

@@ -16,7 +16,7 @@ import msgspec
 
 from app.adapters.store import Call
 from app.core.record import Outcome, Span, ToolCall, TransferAttempt, Turn
-from app.office import E164
+from app.rules.office import E164
 from app.sim.script import Script, parse
 from app.sim.voices import can_say, recorded
 

@@ -8,7 +8,7 @@ from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
 from app.errors import SetupError
-from app.office import WEEKDAYS
+from app.rules.office import WEEKDAYS
 
 HOURS = ("twelve", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
 ONES = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from app.office import WEEKDAYS
+from app.rules.office import WEEKDAYS
 from app.sim.listening import LETTER, Heard
 from app.sim.script_words import resolve_day, spell, spoken_time
 

@@ -16,7 +16,7 @@ TOKEN = "of the stand-in alone"  # noqa: S105
 
 
 class TrialTexts:
-    """A `TextCarrier` (app/texting.py). Only for a server that nobody outside of this machine can call."""
+    """A `TextCarrier` (app/calls/texting.py). Only for a server that nobody outside of this machine can call."""
 
     def __init__(self, sender: str) -> None:
         """sender: E.164, the account's only number."""

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.adapters.api_tokens import ApiToken, ApiTokens
 from app.adapters.database import DATABASE_ERRORS, reason_of
-from app.dialler import Dialler
+from app.calls.dialler import Dialler
 from app.errors import CallRefused
 from app.outbound import Wish
 

@@ -2,8 +2,8 @@
 
 import structlog
 
-from app.switchboard import Switchboard
-from app.takeover import nothing_known
+from app.calls.switchboard import Switchboard
+from app.calls.takeover import nothing_known
 from app.web.earlier import Earlier
 from app.web.fly import MISDIRECTED, Fly
 from app.web.streams import Verdict

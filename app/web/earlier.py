@@ -7,8 +7,8 @@ from typing import TypeVar
 import structlog
 
 from app.adapters.store import CallStore, Recalled
+from app.calls.takeover import nothing_known
 from app.core.record import TransferAttempt
-from app.takeover import nothing_known
 
 log = structlog.get_logger()
 

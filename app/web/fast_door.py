@@ -16,8 +16,8 @@ import structlog
 
 from app.adapters.link import WireLink
 from app.adapters.upgrade import Upgrade, read_upgrade
+from app.calls.switchboard import Switchboard
 from app.errors import SetupError
-from app.switchboard import Switchboard
 from app.web.asgi_link import MESSAGE_BYTES, UNSENT_BYTES
 from app.web.cold_streams import ColdStreams
 from app.web.crowd import Crowd

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from twilio.request_validator import RequestValidator
 
 from app import metrics
-from app.setting_values import LOOPBACK
+from app.rules.values import LOOPBACK
 from app.settings import Settings
 
 log = structlog.get_logger()

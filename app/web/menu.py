@@ -16,14 +16,14 @@ import msgspec
 import structlog
 
 from app import keypad
+from app.calls.live_call import LiveCall, Next, outcome_row
+from app.calls.switchboard import Switchboard
 from app.core import effects as do
 from app.core import events as ev
 from app.core.record import Milestone, ToolCall
 from app.flows import Flow
 from app.keypad import Ask, Goodbye, Look, Person, Place, Step
-from app.live_call import LiveCall, Next, outcome_row
 from app.mode import Mode
-from app.switchboard import Switchboard
 from app.wire import twiml
 
 log = structlog.get_logger()

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.adapters.database import DATABASE_ERRORS, reason_of
+from app.calls.dialler import RESULTS, Dialler
 from app.core.record import Milestone
-from app.dialler import RESULTS, Dialler
 from app.web.call_form import OVER
 from app.web.guard import Form, Guard, Refused
 from app.web.timed import answering

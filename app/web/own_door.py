@@ -13,9 +13,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from app.adapters.own_word import PATH, HowItStands
+from app.calls.switchboard import Switchboard
 from app.mode import Mode
 from app.settings import Settings
-from app.switchboard import Switchboard
 
 
 class OwnDoor:

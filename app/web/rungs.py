@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import structlog
 
 from app import metrics
+from app.calls.live_call import LiveCall, Step
+from app.calls.switchboard import Switchboard
 from app.core.record import CallInfo, CallRecord, CallStarted
 from app.core.standing import MissedCall, Voicemail
-from app.live_call import LiveCall, Step
 from app.settings import Settings
-from app.switchboard import Switchboard
 from app.web import whispers
 from app.web.guard import Form
 from app.web.menu import KeypadMenu

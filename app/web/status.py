@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app.switchboard import Switchboard
+from app.calls.switchboard import Switchboard
 from app.web.guard import Guard, Refused
 
 

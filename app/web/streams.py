@@ -13,15 +13,15 @@ import structlog
 from app import metrics
 from app.adapters.link import Link
 from app.adapters.store import Recalled
+from app.calls.live_call import LiveCall
+from app.calls.switchboard import Switchboard
+from app.calls.tickets import Ticket
 from app.core import events as ev
 from app.core.record import CallInfo
 from app.errors import PeerError
-from app.live_call import LiveCall
 from app.log import of_call
 from app.mode import Mode
 from app.relay import Relay
-from app.switchboard import Switchboard
-from app.tickets import Ticket
 from app.web.guard import Guard
 from app.wire import twilio
 

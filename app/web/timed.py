@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app import metrics
+from app.calls.roster import Roster
 from app.log import of_call
-from app.roster import Roster
 
 
 @contextmanager

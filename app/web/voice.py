@@ -10,14 +10,14 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from app.adapters.store import CallStore
+from app.calls.live_call import LiveCall, Next, Step
+from app.calls.switchboard import Switchboard
+from app.calls.transfers import Transfers
 from app.core.record import CallInfo
-from app.live_call import LiveCall, Next, Step
 from app.log import of_call
 from app.mode import Mode
 from app.registry import Registry
 from app.settings import Settings
-from app.switchboard import Switchboard
-from app.transfers import Transfers
 from app.web import menu, rungs, whispers
 from app.web.asgi_link import AsgiLink
 from app.web.call_form import OVER, asked_for, info_of, number_in, whole

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from app.transfers import INSTRUCTION, Transfers
+from app.calls.transfers import INSTRUCTION, Transfers
 from app.web.guard import Form
 from app.wire import twiml
 

@@ -6,7 +6,7 @@ are understood in every spelling (realtime.py), so a dialect decides only what *
     hybrid  xAI: codecs nested as in ga, voice and turn detection on top as in flat; ga's names of events
 
 Another dialect is one more function from `SessionPlan` to a dict, one for the later update, and a row in `DIALECTS`. What a
-server has or lacks whatever its dialect is a column of app/engines.py. Source: docs/02-session-config.md.
+server has or lacks whatever its dialect is a column of app/rules/engines.py. Source: docs/02-session-config.md.
 """
 
 import re
@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from app.elevenlabs import own_voice
-from app.engines import Codec, DialectName, Engine
 from app.mode import Effort, Mode, NoiseReduction, SemanticVad, ServerVad, TurnDetection
+from app.rules.elevenlabs import own_voice
+from app.rules.engines import Codec, DialectName, Engine
 
 REASONS = re.compile(r"gpt-realtime-([2-9]|\d\d)(\.\d+)?(-.*)?")
 """The second generation and later; `gpt-realtime-2025-08-28` is a date of the first."""

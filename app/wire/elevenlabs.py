@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from app.elevenlabs import ElevenLabs
 from app.errors import PeerError
+from app.rules.elevenlabs import ElevenLabs
 from app.wire.audio import audio_text, decoded_size
 
 CONTEXTS = 5

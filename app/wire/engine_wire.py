@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from app.core import effects as do
-from app.engines import ENGINES, Codec, Engine
 from app.errors import PeerError
 from app.mode import TurnDetection
+from app.rules.engines import ENGINES, Codec, Engine
 from app.wire import realtime
 from app.wire.audio import encoded
 from app.wire.dialects import Dialect, tools_for, vad_for

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from app.core import events as ev
-from app.engines import Codec, DialectName, Engine
 from app.errors import ModelRefused
+from app.rules.engines import Codec, DialectName, Engine
 from app.wire import realtime
 from app.wire.dialects import DIALECTS, NESTED, ON_TOP, Dialect, SessionPlan, detect, other
 

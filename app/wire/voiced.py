@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from app.core import events as ev
-from app.engines import Engine
 from app.errors import PeerError
+from app.rules.engines import Engine
 from app.wire import realtime
 from app.wire.dialects import Dialect
 from app.wire.realtime import BROKEN, READ_OUT, Message

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from standardwebhooks import Webhook as Signer
 
-from app.webhooks import Webhook
+from app.rules.webhooks import Webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 PATIENCE = 15.0

@@ -12,8 +12,8 @@ from app import afterword
 from app.adapters.endpoint import Endpoint
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
-from app.engines import ENGINES
 from app.mode import Mode
+from app.rules.engines import ENGINES
 from app.sim.model import ModelServer
 from app.sim.model_faults import Faults
 from app.wire.afterword import answer
@@ -101,7 +101,7 @@ async def test_without_an_answer_the_call_is_told_as_it_was(engine: AsyncEngine,
 
 
 async def test_a_silent_model_is_not_waited_for_for_long(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.courier.ask", _hasty)
+    monkeypatch.setattr("app.jobs.courier.ask", _hasty)
     call = await told(engine, ModelServer(faults=Faults(silent=True)))
     assert call["result"]["completed"] == []
 

@@ -23,7 +23,7 @@ from app.adapters.database import make_engine
 from app.adapters.kept_messages import KeptMessages
 from app.errors import BackendDown, NotFound, SlotTaken
 from app.mode import Booking, Store
-from app.office import Hours, Office
+from app.rules.office import Hours, Office
 
 ZONE = ZoneInfo("America/Chicago")
 OFFICE = Office(

@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.dialling import Dialled, Dialling
 from app.adapters.outbound_book import OutboundBook
+from app.calls.dialler import SILENT, UNSURE, Dialler
+from app.calls.lag import LoopLag
+from app.calls.spending import Limits, Spending
 from app.core.record import CallInfo, CallRecord
-from app.dialler import SILENT, UNSURE, Dialler
-from app.lag import LoopLag
 from app.mode import Mode
 from app.outbound import Placed, Wish
-from app.outbound_rules import OutboundRules, Quiet
-from app.spending import Limits, Spending
+from app.rules.outbound import OutboundRules, Quiet
 from modes.reminder import mode as reminder
 from tests.adapters.words import rows
 from tests.modes.ledger_store import OFFICE

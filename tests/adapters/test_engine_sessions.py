@@ -10,9 +10,9 @@ from app.adapters.afterword import ask
 from app.adapters.endpoint import Endpoint, Known
 from app.adapters.model_link import ModelSession
 from app.adapters.opening import Opening
-from app.engines import ENGINES
 from app.errors import ModelRefused
 from app.mode import SemanticVad
+from app.rules.engines import ENGINES
 from app.wire.audio import decoded_size
 from app.wire.dialects import SessionPlan
 from app.wire.realtime import AudioDelta

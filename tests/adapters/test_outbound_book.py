@@ -12,7 +12,7 @@ from app.adapters.api_tokens import ApiTokens
 from app.adapters.outbound_book import Claimed, OutboundBook
 from app.errors import CallRefused
 from app.outbound import Checked, Placed, Wish
-from app.outbound_rules import OutboundRules, Result
+from app.rules.outbound import OutboundRules, Result
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 RULES = OutboundRules()

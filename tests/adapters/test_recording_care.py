@@ -8,13 +8,13 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.adapters.recording_files import FOLDER, Reel
 from app.adapters.store import CallStore
+from app.calls.recording import row_of
 from app.core.record import Consent
 from app.core.recorded import Recording
-from app.recording import row_of
-from app.recording_care import delete_old, finish_left_behind, tidy_recordings
-from app.recording_files import FOLDER, Reel
-from app.recording_rules import RecordingRules
+from app.jobs.recording_care import delete_old, finish_left_behind, tidy_recordings
+from app.rules.recording import RecordingRules
 from tests.adapters.rows import writing
 
 NOW = datetime.now(UTC)

@@ -12,7 +12,7 @@ from app.adapters.business_tables import bookings, messages
 from app.adapters.retention import Retention
 from app.adapters.tables import calls, consents, debug_events, milestones, turns
 from app.core.record import Consent, Milestone, Row
-from app.retention_days import RetentionDays
+from app.rules.retention import RetentionDays
 from tests.adapters.rows import NOON, event, started, turn, writing
 
 DAYS = RetentionDays(debug_days=10, talk_days=100, calls_days=1000, business_days=50)

@@ -14,7 +14,7 @@ from app.adapters.endpoint import Endpoint
 from app.adapters.spoken_session import SpokenSession
 from app.adapters.tts_link import Cause, TtsServer
 from app.core import effects as do
-from app.elevenlabs import ElevenLabs
+from app.rules.elevenlabs import ElevenLabs
 from app.sim.model import ModelServer
 from app.sim.tts import Faults, TtsStandIn
 from app.sim.tts_voice import speech

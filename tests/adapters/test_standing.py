@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters.claims import Claims
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
+from app.calls.live_call import LiveCall
+from app.calls.standing import restore, standing
+from app.calls.takeover import briefing
 from app.core import effects as do
 from app.core.record import Capture
 from app.core.standing import MissedCall, Standing, Voicemail
-from app.live_call import LiveCall
-from app.standing import restore, standing
-from app.takeover import briefing
 from tests.adapters.rows import started, writing
 from tests.house.test_live_call import INFO, Board, a_call, warm
 

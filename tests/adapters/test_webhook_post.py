@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import WebhookVerificationError
 
 from app.adapters.webhook_post import post
-from app.webhooks import Webhook
+from app.rules.webhooks import Webhook
 from tests.adapters.endpoints import SECRET, Manner, drips, endpoint, floods, hangs, says, taken
 
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDC2FVsBQIhrsc"

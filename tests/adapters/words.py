@@ -12,9 +12,9 @@ from app.adapters.model_link import ModelSession
 from app.adapters.store import CallStore
 from app.core.finished import CallFinished
 from app.core.record import Outcome, ToolCall, Turn, Who
-from app.courier import Courier
+from app.jobs.courier import Courier
 from app.mode import Mode
-from app.webhooks import Webhook
+from app.rules.webhooks import Webhook
 from tests.adapters.rows import ended, started, writing
 
 PUBLIC = "https://agent.example"

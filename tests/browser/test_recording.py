@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.data_folder import Running
 from app.adapters.database import make_engine
+from app.adapters.recording_files import Reel
 from app.adapters.tables import calls, recordings, turns
+from app.calls.recording import row_of
 from app.commands.own_server import started_server
 from app.core.recorded import Recording
-from app.recording import row_of
-from app.recording_files import Reel
 from app.sim.voices import say
 from tests.browser.stage import BROWSER, KEYLESS, PATIENCE_MS, violations, watched
 

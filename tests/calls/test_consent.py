@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.consent_rules import TEXTS
 from app.core.record import Consent
+from app.rules.consent import TEXTS
 from app.settings import ROOT
 from app.sim.carrier_call import CarrierCall
 from tests.calls.conversations import BYE, HOURS, OPEN, spoken

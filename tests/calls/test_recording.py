@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.consent_rules import TEXTS
+from app.adapters.recording_files import FOLDER, HEADER_BYTES, read_sound
 from app.core.recorded import Recording
-from app.recording_files import FOLDER, HEADER_BYTES, read_sound
+from app.rules.consent import TEXTS
 from app.settings import ROOT
 from app.sim.carrier_call import CarrierCall
 from app.sim.playout import SILENCE

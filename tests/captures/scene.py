@@ -8,7 +8,7 @@ import msgspec
 
 from app.captures.captured import Captured, Reading
 from app.captures.kinds import KINDS
-from app.office import WEEKDAYS, Hours, Office
+from app.rules.office import WEEKDAYS, Hours, Office
 
 CHICAGO = ZoneInfo("America/Chicago")
 OFFICE = Office(

@@ -5,11 +5,11 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
+from app.calls.toolbox import Toolbox
 from app.captures.ledger import CaptureLedger
 from app.core import effects as do
 from app.core.record import Capture
 from app.mode import CallContext, Confirmed, Mode, PersonName, PhoneNumber, tool
-from app.toolbox import Toolbox
 from tests.house.test_toolbox import context
 
 DONE: list[tuple[str, str, bool]] = []

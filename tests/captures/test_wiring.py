@@ -10,7 +10,7 @@ from app.adapters.store import Recalled
 from app.core import effects as do
 from app.core.record import CallInfo, CallRecord, Capture
 from app.mode import Confirmed, Mode, PostalCode, tool
-from app.office_file import read_office
+from app.rules.office_file import read_office
 from tests.house.test_ticket_life import Stage
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.core.cost import cost_usd
-from app.prices import FLAGSHIP, FLAGSHIP_1, MINI, OURS
+from app.rules.prices import FLAGSHIP, FLAGSHIP_1, MINI, OURS
 
 M = 1_000_000
 

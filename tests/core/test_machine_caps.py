@@ -8,7 +8,7 @@ import pytest
 from app.core import effects as do
 from app.core import events as ev
 from app.core.phases import OUT_OF_MONEY, STILL_NOT_THERE, STILL_THERE
-from app.prices import Prices
+from app.rules.prices import Prices
 from tests.core.story import greeted
 
 

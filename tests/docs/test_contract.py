@@ -10,7 +10,7 @@ import pytest
 from app import mode as contract
 from app.doctor.models import SHUTDOWN
 from app.mode import CallContext, Flow, Go, Mode, State
-from app.prices import PRICES, TRANSCRIPTION
+from app.rules.prices import PRICES, TRANSCRIPTION
 from app.settings import ROOT
 from app.tools import Tool
 from tests.docs.pages import blocks, rows

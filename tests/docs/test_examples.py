@@ -17,9 +17,9 @@ import pytest
 
 from app import prompts, settings
 from app.commands.modes import modes
-from app.office import Desk
-from app.office_file import _File
 from app.registry import find
+from app.rules.office import Desk
+from app.rules.office_file import _File
 from app.settings import ROOT
 from app.sim import script
 from app.sim.budgets import Budgets

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from app import metrics
-from app.office_file import _File
+from app.calls.spoken_calls import ELEVENLABS
+from app.rules.office_file import _File
 from app.settings import ENVIRONMENT, FIELD, ROOT, Settings
-from app.spoken_calls import ELEVENLABS
 from tests.docs.pages import ALL_PAGES, PAGES, blocks, prose, quoted, rows
 from tests.house.samples import OFFICE
 

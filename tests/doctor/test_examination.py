@@ -20,8 +20,8 @@ from app.doctor.examination import Check, checks, examine, unreadable
 from app.doctor.patient import Patient, Skip
 from app.doctor.rows import Finding, Level, Row, exit_code, fault, fine, skipped
 from app.errors import SetupError
-from app.fallback_engines import FallbackEngine
 from app.registry import Registry
+from app.rules.fallback_engines import FallbackEngine
 from app.settings import ROOT
 from app.sim.carrier import Carrier
 from app.sim.carrier_numbers import PhoneNumber

@@ -14,9 +14,9 @@ from hypothesis.strategies import SearchStrategy
 
 from app.core import events as ev
 from app.core.cost import cost_usd, input_tokens, used
-from app.engines import DialectName
 from app.errors import PeerError
 from app.mode import ServerVad
+from app.rules.engines import DialectName
 from app.wire import realtime, twilio
 from app.wire.audio import FRAME, Framer, decoded_size
 from app.wire.dialects import DIALECTS, SessionPlan, detect

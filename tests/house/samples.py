@@ -4,7 +4,7 @@ from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.office import Desk, Hours, Office
+from app.rules.office import Desk, Hours, Office
 from app.settings import Settings
 
 OFFICE = Office(

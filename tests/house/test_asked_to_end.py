@@ -11,9 +11,9 @@ import pytest
 
 from app.commands.answering import _restarted, _signalled
 from app.commands.reloading import _files
-from app.fallback_engines import FallbackEngine
+from app.rules.fallback_engines import FallbackEngine
+from app.rules.webhooks import Webhook
 from app.settings import Settings
-from app.webhooks import Webhook
 from tests.house.samples import make_settings
 
 

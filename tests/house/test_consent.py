@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from app.area_codes import AREA_CODES, STATE_OF
 from app.consent import NO_NOTICE, Announcement, Notice, begin_with, decide, state_of, was_heard
-from app.consent_rules import ALL_PARTY, LONGEST, TEXTS, NumberRule, Rules
 from app.core import events as ev
 from app.core.record import CallInfo, Consent, Row, Spoken
 from app.mode import Disclosure
+from app.rules.area_codes import AREA_CODES, STATE_OF
+from app.rules.consent import ALL_PARTY, LONGEST, TEXTS, NumberRule, Rules
 from app.settings import ROOT
 from tests.core.story import Story
 

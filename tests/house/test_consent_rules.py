@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.consent_rules import ALL_PARTY, LONGEST, TEXTS, NumberRule, Rules, Texts
 from app.errors import SetupError
+from app.rules.consent import ALL_PARTY, LONGEST, TEXTS, NumberRule, Rules, Texts
 from app.settings import load
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.calls.toolbox import Toolbox
 from app.core import effects as do
 from app.mode import Desk, Mode, Transfer, tool
-from app.office import Hours, Office
+from app.rules.office import Hours, Office
 from app.settings import load
-from app.toolbox import Toolbox
 from tests.house.samples import OFFICE
 from tests.house.test_toolbox import context
 

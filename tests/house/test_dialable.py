@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.dialable import dear
 from app.errors import SetupError
+from app.rules.dialable import dear
 from app.settings import load
 
 DESK = '[business.desks.sales]\nnumber = "{}"\n'

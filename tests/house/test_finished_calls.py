@@ -11,14 +11,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from app.calls.live_call import LiveCall
+from app.calls.roster import LINGER_SECONDS
+from app.calls.standing import standing, state_of
+from app.calls.toolbox import Toolbox
 from app.core import effects as do
 from app.core import events as ev
 from app.core.finished import CallFinished
 from app.core.record import CallEnded, CallInfo, Consent, ToolCall, TransferAttempt, Turn
-from app.live_call import LiveCall
-from app.roster import LINGER_SECONDS
-from app.standing import standing, state_of
-from app.toolbox import Toolbox
 from app.web.menu import QUIET_SECONDS, KeypadMenu
 from modes.receptionist import mode as receptionist
 from tests.core.story import returned, started

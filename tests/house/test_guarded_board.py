@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import pytest
 
+from app.calls.lag import LoopLag
+from app.calls.live_call import LiveCall
+from app.calls.roster import DEPARTED
+from app.calls.spending import Limits, Spending
+from app.calls.transfers import Transfers
 from app.core import effects as do
 from app.core.record import CallEnded, CallInfo, Milestone
-from app.lag import LoopLag
-from app.live_call import LiveCall
-from app.roster import DEPARTED
-from app.spending import Limits, Spending
-from app.transfers import Transfers
 from modes.receptionist import mode as receptionist
 from tests.house.samples import OFFICE
 from tests.house.test_ticket_life import Stage

@@ -5,10 +5,10 @@ from typing import cast
 
 import pytest
 
+from app.calls.interventions import Interventions, NotDone
+from app.calls.live_call import Next
+from app.calls.switchboard import Switchboard
 from app.core.record import Milestone, Row, Turn
-from app.interventions import Interventions, NotDone
-from app.live_call import Next
-from app.switchboard import Switchboard
 from tests.web.console_stage import Board, Carrier, Stage
 
 

@@ -13,7 +13,7 @@ from app import keypad
 from app.flows import Digits, Flow, Go, State
 from app.keypad import Ask, Goodbye, Look, Person, Place, Step
 from app.mode import Desk, Office
-from app.office import WEEKDAYS, Hours
+from app.rules.office import WEEKDAYS, Hours
 from modes.ivr import flow
 
 OFFICE = Office(

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from app import metrics
-from app.lag import LoopLag
+from app.calls.lag import LoopLag
 
 
 async def test_a_loop_that_is_held_up_again_and_again_closes_the_door_and_one_that_keeps_up_opens_it() -> None:

@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import msgspec
 
+from app.calls.live_call import LiveCall
+from app.calls.switchboard import Switchboard
 from app.core import effects as do
 from app.core.record import CallInfo, Milestone, Outcome, Row, TransferAttempt
-from app.live_call import LiveCall
 from app.mode import Desk, Mode, Transfer, tool
-from app.office import Hours
-from app.switchboard import Switchboard
+from app.rules.office import Hours
 from tests.house.samples import OFFICE
 
 INFO = CallInfo(call_sid="CA" + "1" * 32, account_sid="AC1", caller="+14155550133", dialled="+14155550199")

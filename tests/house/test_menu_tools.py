@@ -4,12 +4,12 @@ import asyncio
 from typing import Any, cast
 
 from app import keypad
+from app.calls.live_call import LiveCall
+from app.calls.toolbox import Toolbox
 from app.core import events as ev
 from app.core.record import ToolCall
-from app.live_call import LiveCall
 from app.mode import Digits, Flow, Go, Mode, State, tool
-from app.office import Office
-from app.toolbox import Toolbox
+from app.rules.office import Office
 from app.web.menu import KeypadMenu
 from tests.house.samples import OFFICE
 from tests.house.test_live_call import INFO, Journal

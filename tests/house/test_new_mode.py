@@ -9,9 +9,9 @@ import pytest
 from app import registry
 from app.commands.conformance import shortcomings
 from app.commands.new_mode import new_mode
-from app.consent_rules import TEXTS
 from app.errors import SetupError
 from app.mode import Mode
+from app.rules.consent import TEXTS
 from app.sim.script import parse
 from app.sim.voices import can_say, say
 from tests.house.samples import OFFICE, make_settings

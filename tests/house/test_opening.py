@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.adapters.opening import Opening
-from app.first_words import first_words
+from app.calls.first_words import first_words
 from app.mode import Mode
 from app.wire.dialects import FLAT, GA, Dialect
 from modes.receptionist import mode as receptionist

@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import CallRefused
 from app.outbound import Wish, check
-from app.outbound_rules import OutboundRules, Quiet, Table, allowed_from, check_number, read_outbound, zones_of
+from app.rules.outbound import OutboundRules, Quiet, Table, allowed_from, check_number, read_outbound, zones_of
 from app.settings import load
 from modes.followup import mode as followup
 from modes.reminder import mode as reminder

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.calls.live_call import LiveCall
+from app.calls.switchboard import TICKET_SECONDS
 from app.core import events as ev
 from app.core.record import CallEnded, CallInfo
-from app.live_call import LiveCall
-from app.switchboard import TICKET_SECONDS
 from modes.reminder import mode as reminder
 from tests.house.test_ticket_life import Stage
 

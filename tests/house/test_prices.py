@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from app.calls.spending import warn_of_guesses
 from app.core.cost import cost_usd, speech_seconds
 from app.errors import SetupError
-from app.prices import FLAGSHIP, MINI, OURS, TRANSCRIPTION, Price, Prices
+from app.rules.prices import FLAGSHIP, MINI, OURS, TRANSCRIPTION, Price, Prices
 from app.settings import load
-from app.spending import warn_of_guesses
 
 FILE = """
 [prices]

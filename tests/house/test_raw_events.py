@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from app.adapters.database import to_json
+from app.calls.raw_events import debug_event
 from app.core.record import DebugEvent
-from app.raw_events import debug_event
 
 
 def kept(text: bytes | str) -> object:

@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from app import recording_files
+from app.adapters import recording_files
+from app.adapters.recording_files import FOLDER, Label, Reel, delete, left_behind, read_sound
+from app.calls.recording import MOST_NOTES, Recorder, Tape
 from app.consent import Announcement, Notice
-from app.consent_rules import TEXTS
 from app.core.record import CallRecord, Consent, Row
 from app.core.recorded import Recording
 from app.mode import Disclosure, Mode
-from app.office_file import read_office
-from app.recording import MOST_NOTES, Recorder, Tape
-from app.recording_files import FOLDER, Label, Reel, delete, left_behind, read_sound
-from app.recording_rules import RecordingRules
+from app.rules.consent import TEXTS
+from app.rules.office_file import read_office
+from app.rules.recording import RecordingRules
 from app.wire import twilio
 from app.wire.audio import FRAME, encoded
 

@@ -5,7 +5,7 @@ import base64
 import msgspec
 import pytest
 
-from app.recording_tracks import AGENT, CALLER, SETTLED_SECONDS, Channel, Piece, Tracks
+from app.core.recording_tracks import AGENT, CALLER, SETTLED_SECONDS, Channel, Piece, Tracks
 from app.wire import twilio
 from app.wire.audio import FRAME, encoded
 

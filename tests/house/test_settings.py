@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.errors import SetupError
-from app.office import Hours
+from app.rules.office import Hours
 from app.settings import ENVIRONMENT, FICTIONAL_PERSON, ROOT, SECRET, Settings, environment, load
 
 

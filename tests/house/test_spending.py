@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from app.adapters.spent import Spent
+from app.calls.lag import LoopLag
+from app.calls.spending import Cap, Limits, Spending
 from app.core.record import CallInfo, CallRecord
-from app.lag import LoopLag
-from app.spending import Cap, Limits, Spending
 from tests.house.samples import OFFICE
 
 NOON = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
@@ -206,7 +206,7 @@ async def test_without_caps_nothing_is_kept_and_no_book_is_read() -> None:
 
 
 async def test_calls_in_progress_over_a_cap_are_wound_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.spending.LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("app.calls.spending.LOOK_SECONDS", 0.001)
     house = House(day=1.0)
     call = house.call("CA1", usd=0.5)
     seen: list[tuple[str, Cap]] = []

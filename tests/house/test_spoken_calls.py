@@ -9,14 +9,14 @@ from structlog.testing import capture_logs
 
 from app.adapters.tts_health import REST_SECONDS, TtsHealth
 from app.adapters.tts_link import TtsServer
+from app.calls.spoken_calls import SpokenCalls
 from app.core.cost import cost_usd
-from app.elevenlabs import ElevenLabs, voice_faults
-from app.engines import ENGINES
 from app.mode_sheet import look
-from app.prices import OURS, Prices
 from app.registry import check, find
+from app.rules.elevenlabs import ElevenLabs, voice_faults
+from app.rules.engines import ENGINES
+from app.rules.prices import OURS, Prices
 from app.settings import Settings, load
-from app.spoken_calls import SpokenCalls
 
 URL = "wss://model.example/v1/realtime"
 VOICE = ElevenLabs(voice_id="21m00Tcm4TlvDq8ikWAM")

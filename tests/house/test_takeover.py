@@ -12,17 +12,17 @@ from typing import Any, cast
 import pytest
 
 from app.adapters.store import Recalled
+from app.calls.handover import Handover
+from app.calls.live_call import LiveCall
+from app.calls.roster import KEEP_AT_ONCE, KEEP_SECONDS
+from app.calls.standing import restore, standing
+from app.calls.switchboard import DIAL_SECONDS, STREAMS
+from app.calls.takeover import UNKNOWN_SEQ, briefing
+from app.calls.toolbox import Toolbox
 from app.core import effects as do
 from app.core.finished import CallFinished
 from app.core.record import CallRecord, ToolCall
-from app.handover import Handover
-from app.live_call import LiveCall
 from app.mode import CallContext, Disclosure, Mode, tool
-from app.roster import KEEP_AT_ONCE, KEEP_SECONDS
-from app.standing import restore, standing
-from app.switchboard import DIAL_SECONDS, STREAMS
-from app.takeover import UNKNOWN_SEQ, briefing
-from app.toolbox import Toolbox
 from modes.receptionist import mode as receptionist
 from tests.house.test_ticket_life import INFO, Stage
 from tests.house.test_toolbox import context

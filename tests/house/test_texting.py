@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from app import settings, texting
+from app import settings
 from app.adapters.texted import Texted
+from app.calls import texting
+from app.calls.texting import Texting, takes_texts
 from app.core.record import CallInfo, Milestone
 from app.errors import ToolError
 from app.outside import trial
-from app.texting import Texting, takes_texts
 
 OURS, CALLER = "+14155550199", "+14155550123"
 

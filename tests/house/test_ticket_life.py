@@ -10,12 +10,12 @@ from app.adapters.opening import Opening
 from app.adapters.servers import Server
 from app.adapters.store import Recalled
 from app.adapters.warm import Warm
-from app.consent_rules import LONGEST, TEXTS, NumberRule, Rules, Texts
+from app.calls.live_call import LiveCall
+from app.calls.switchboard import TICKET_SECONDS, Switchboard
 from app.core.phases import Terms
 from app.core.record import CallInfo, CallRecord, Consent, Row
-from app.live_call import LiveCall
 from app.mode import Disclosure, Mode
-from app.switchboard import TICKET_SECONDS, Switchboard
+from app.rules.consent import LONGEST, TEXTS, NumberRule, Rules, Texts
 from modes.receptionist import mode as receptionist
 from tests.modes.ledger_store import MONDAY, OFFICE
 from tests.modes.virtual_time import VirtualTime

@@ -1,6 +1,6 @@
 """A ticket is good for its mode and its time, in every process that has the account's tokens, and in no other."""
 
-from app.tickets import SKEW_SECONDS, Tickets
+from app.calls.tickets import SKEW_SECONDS, Tickets
 
 SID = "CA" + "1" * 32
 

@@ -8,10 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from app import metrics
+from app.calls.toolbox import BROKEN, LATE, TOO_LONG
 from app.core import effects as do
 from app.core import events as ev
 from app.mode import EndCall, Flow, Go, State, ToolError, Transfer, tool
-from app.toolbox import BROKEN, LATE, TOO_LONG
 from app.tools import ARGUMENTS_CHARACTERS
 from tests.house.toolbox_desk import Desk, Gate, error
 

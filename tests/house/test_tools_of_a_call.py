@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
+from app.calls.live_call import LiveCall
+from app.calls.toolbox import Toolbox
 from app.core import effects as do
 from app.core import events as ev
 from app.core.record import Outcome
-from app.live_call import LiveCall
 from app.mode import CallContext, Mode, tool
-from app.toolbox import Toolbox
 from tests.house.test_ticket_life import INFO, Stage
 from tests.house.test_toolbox import context
 

@@ -26,8 +26,8 @@ from app.core.record import (
     TransferResult,
     Turn,
 )
-from app.trace_tree import CallNotes, Node
-from app.traces import Traces
+from app.core.trace_tree import CallNotes, Node
+from app.jobs.traces import Traces
 from tests.house.collector import collector, values
 
 ROOT = Path(__file__).parent.parent.parent
@@ -334,7 +334,7 @@ def test_without_an_endpoint_nothing_of_opentelemetry_is_loaded() -> None:
     code = """
 import sys
 import app.commands.answering, app.main
-from app.traces import traces_of
+from app.jobs.traces import traces_of
 from tests.house.samples import make_settings
 assert traces_of(make_settings(), dict, "1") is None
 loaded = [name for name in sys.modules if name.startswith(("opentelemetry", "google.protobuf", "requests"))]

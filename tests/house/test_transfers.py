@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.calls.takeover import UNKNOWN_SEQ
+from app.calls.transfers import WHY, Attempt, Transfers, note, plain, whisper
 from app.core.record import Row, TransferAttempt
-from app.takeover import UNKNOWN_SEQ
-from app.transfers import WHY, Attempt, Transfers, note, plain, whisper
 from app.web import whispers
 from app.wire import twiml
 

@@ -9,7 +9,7 @@ import msgspec
 from app.adapters.deliveries import KEPT_DAYS, RETRY_SECONDS, SENT_DAYS
 from app.adapters.finished_call import Message, schema
 from app.adapters.webhook_post import CONNECT_SECONDS, TOTAL_SECONDS
-from app.courier import PLACES
+from app.jobs.courier import PLACES
 from app.settings import ROOT
 
 PAGE = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")

@@ -4,10 +4,10 @@ import asyncio
 import json
 from typing import Any
 
+from app.calls.toolbox import Toolbox
 from app.core import effects as do
 from app.core import events as ev
 from app.mode import CallContext, Flow, Mode
-from app.toolbox import Toolbox
 from tests.house.test_toolbox import context as plain_context
 
 

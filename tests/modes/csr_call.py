@@ -10,10 +10,10 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.adapters.sessions import Sessions, sessions
+from app.calls.toolbox import Toolbox
 from app.core import effects as do
 from app.core.events import ToolReturned
 from app.mode import CallContext, Office, ToolError
-from app.toolbox import Toolbox
 from modes.csr.demo import put_demo_rows
 from modes.csr.mode import mode
 from modes.csr.tables import Customer

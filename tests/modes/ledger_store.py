@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from app.errors import BackendDown, NotFound, SlotTaken
 from app.mode import Booking, Desk, Office
-from app.office import WEEKDAYS, Hours
+from app.rules.office import WEEKDAYS, Hours
 
 OFFICE = Office(
     name="Lakeside Dental",

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from app import prompts, tokens
+from app.calls.live_call import outcome_row
 from app.core.effects import (
     AddText,
     AnswerTool,
@@ -23,7 +24,6 @@ from app.core.effects import (
     RequestResponse,
 )
 from app.core.record import Milestone
-from app.live_call import outcome_row
 from modes.ivr import flow, mode
 from tests.modes.ledger_store import MONDAY, OFFICE, LedgerStore
 from tests.modes.rehearsal_table import CALLER, Rehearsal

@@ -12,7 +12,7 @@ import pytest
 
 from app import prompts, tokens
 from app.core.effects import PutThrough
-from app.office import Desk, Hours, Office
+from app.rules.office import Desk, Hours, Office
 from modes.receptionist import mode
 from tests.modes.ledger_store import MONDAY, OFFICE
 from tests.modes.rehearsal_table import CALLER, Rehearsal

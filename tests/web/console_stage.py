@@ -9,8 +9,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.calls.live_call import LiveCall
 from app.core.record import CallInfo, Row, Spoken
-from app.live_call import LiveCall
 from app.mode import Mode
 from app.registry import Registry, find
 from app.web.console.auth import Password

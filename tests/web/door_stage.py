@@ -19,9 +19,9 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response as Handshake
 from websockets.uri import WebSocketURI
 
+from app.calls.switchboard import Switchboard
 from app.commands.answering import config
 from app.core import events as ev
-from app.switchboard import Switchboard
 from app.web.fast_door import FastDoor
 from app.web.lent_server import LentServer, loop_factory, plain_loop
 from tests.web.samples import ACCOUNT, CALL, HOST, guard, sign

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from app.calls.live_call import Next
 from app.core.record import Spoken
-from app.live_call import Next
 from app.web.console import feed as feeds
 from app.web.console.feed import BEAT, END, WATCHERS, EventStream, Feed, Watcher, live_rows
 from tests.web.console_stage import Stage

@@ -7,9 +7,9 @@ import pytest
 from starlette.requests import Request
 
 from app.adapters.store import CallStore
+from app.calls.switchboard import Switchboard
 from app.mode import Mode
 from app.registry import Registry
-from app.switchboard import Switchboard
 from app.web.fly import Elsewhere, Fly
 from app.web.guard import Form
 from app.web.voice import Voice

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from app.core import events as ev
-from app.elevenlabs import ElevenLabs
 from app.errors import PeerError
+from app.rules.elevenlabs import ElevenLabs
 from app.wire import elevenlabs, voiced
 from app.wire.dialects import FLAT, GA
 from app.wire.elevenlabs import Refused, Sound, Spoken

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.core import effects as do
-from app.engines import ENGINES, OPENAI_VOICES, Engine, EngineName, engine_at, profile
 from app.errors import PeerError
 from app.mode import SemanticVad, ServerVad
+from app.rules.engines import ENGINES, OPENAI_VOICES, Engine, EngineName, engine_at, profile
 from app.wire import realtime
 from app.wire.audio import decoded_size, encoded
 from app.wire.dialects import DIALECTS, HYBRID, SessionPlan

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from app.core import events as ev
-from app.engines import ENGINES, DialectName, Engine
 from app.errors import ModelRefused
+from app.rules.engines import ENGINES, DialectName, Engine
 from app.wire import realtime
 from app.wire.dialects import FLAT, GA, HYBRID, Dialect
 from app.wire.negotiation import Negotiation

@@ -16,9 +16,9 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.calls.live_call import LiveCall
+from app.calls.switchboard import Switchboard
 from app.core.phases import Phase
-from app.live_call import LiveCall
-from app.switchboard import Switchboard
 from app.web.console import words
 
 LOOK_SECONDS = 0.5

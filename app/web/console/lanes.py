@@ -11,7 +11,7 @@ import msgspec
 
 from app.adapters.store import Call
 from app.core.record import Milestone, Response, Span, ToolCall, Turn
-from app.prices import OURS, Prices
+from app.rules.prices import OURS, Prices
 
 LANES = (
     ("generated", "Model made", "what the model generated, from the response's start to its end"),

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from app.interventions import Interventions, NotDone
+from app.calls.interventions import Interventions, NotDone
 from app.web.console.feed import EventStream, Feed, Watcher, live_rows
 from app.web.console.pages import Console, Form
 from app.web.console.session import Session

@@ -22,9 +22,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from app.calls.switchboard import Switchboard
 from app.registry import Registry
 from app.settings import Settings
-from app.switchboard import Switchboard
 from app.web.console import words
 from app.web.console.auth import Password, Throttle, address_of
 from app.web.console.files import Files

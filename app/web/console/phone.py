@@ -16,12 +16,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from app.calls.switchboard import Switchboard
 from app.errors import SetupError
-from app.office import E164
+from app.rules.office import E164
 from app.sim.script import load, shipped
 from app.sim.script_words import render
 from app.sim.softphone_server import Server
-from app.switchboard import Switchboard
 from app.web.console.pages import Console, Form
 from app.web.console.phone_tickets import TICKET_SECONDS, Tickets, Wish
 

@@ -10,13 +10,13 @@ import msgspec
 import structlog
 from starlette.websockets import WebSocket
 
+from app.calls.switchboard import Switchboard
 from app.core.record import Spoken
 from app.sim import softphone_orders as orders
 from app.sim.carrier import ACCOUNT_SID
 from app.sim.script import load, shipped
 from app.sim.softphone import Softphone
 from app.sim.softphone_server import Server
-from app.switchboard import Switchboard
 from app.web.console.browser_link import BrowserLink
 from app.web.console.phone_tickets import Wish
 from app.web.console.talk_news import TalkNews

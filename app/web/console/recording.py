@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
+from app.adapters.recording_files import HEADER_BYTES, Sound, read_sound, wav_head
 from app.adapters.store import CallStore
 from app.core.recorded import Recording
-from app.recording_files import HEADER_BYTES, Sound, read_sound, wav_head
 from app.web.console.pages import Console
 from app.wire.audio import FRAME, SILENCE
 

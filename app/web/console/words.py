@@ -4,7 +4,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from app.office import E164
+from app.rules.office import E164
 
 WITHHELD = "number withheld"
 

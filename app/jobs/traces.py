@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters.journal import Journal
 from app.adapters.journal_disk import JournalDisk
 from app.adapters.warm import Warm
+from app.calls.roster import Roster
 from app.core.record import CallStarted, Row
+from app.core.trace_tree import TRACED, CallNotes, Node
 from app.mode import Mode
-from app.roster import Roster
 from app.settings import Settings
-from app.trace_tree import TRACED, CallNotes, Node
 
 log = structlog.get_logger()
 

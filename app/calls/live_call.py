@@ -10,6 +10,10 @@ import structlog
 
 from app import metrics
 from app.adapters.journal import Journal
+from app.calls.recording import Tape
+from app.calls.spending import Cap
+from app.calls.toolbox import Toolbox
+from app.calls.transfers import Attempt, Transfers, note, whisper
 from app.consent import NO_NOTICE
 from app.core import effects as do
 from app.core import events as ev
@@ -17,12 +21,8 @@ from app.core.memory import Memory
 from app.core.record import CallInfo, CallRecord, Capture, Milestone, Outcome
 from app.core.standing import Standing
 from app.mode import Mode
-from app.office import E164, Office
-from app.recording import Tape
 from app.relay import Relay
-from app.spending import Cap
-from app.toolbox import Toolbox
-from app.transfers import Attempt, Transfers, note, whisper
+from app.rules.office import E164, Office
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from app.adapters.claims import Claims
 from app.adapters.deliveries import Deliveries
 from app.adapters.retention import Retention
 from app.adapters.store import CallStore
-from app.retention_days import RetentionDays
+from app.rules.retention import RetentionDays
 
 LOST = timedelta(hours=25)
 """Twilio ends a call after a day at most; one that is open longer has lost its process."""

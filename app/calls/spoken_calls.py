@@ -10,9 +10,9 @@ from app.adapters.model_link import ModelSession
 from app.adapters.spoken_session import SpokenSession
 from app.adapters.tts_health import TtsHealth
 from app.adapters.tts_link import TtsServer
-from app.elevenlabs import ElevenLabs
-from app.engines import Engine
 from app.mode import Mode
+from app.rules.elevenlabs import ElevenLabs
+from app.rules.engines import Engine
 from app.settings import Settings
 
 log = structlog.get_logger()

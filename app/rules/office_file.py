@@ -11,16 +11,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 import phonenumbers
 
-from app import fallback_engines, recording_rules
-from app.consent_rules import Table, read_rules
-from app.dialable import dear
-from app.office import E164, RING_TONES, WEEKDAYS, Desk, Hours, Office
-from app.outbound_rules import Table as OutboundTable
-from app.outbound_rules import read_outbound
-from app.prices import OURS, Prices
-from app.retention_days import RetentionDays, check_retention
-from app.webhooks import Table as WebhookTable
-from app.webhooks import read_webhooks
+from app.rules import fallback_engines
+from app.rules.consent import Table, read_rules
+from app.rules.dialable import dear
+from app.rules.office import E164, RING_TONES, WEEKDAYS, Desk, Hours, Office
+from app.rules.outbound import Table as OutboundTable
+from app.rules.outbound import read_outbound
+from app.rules.prices import OURS, Prices
+from app.rules.recording import Table as RecordingTable
+from app.rules.recording import read_recording
+from app.rules.retention import RetentionDays, check_retention
+from app.rules.webhooks import Table as WebhookTable
+from app.rules.webhooks import read_webhooks
 
 ALWAYS = {day: Hours(time.min, time.max) for day in WEEKDAYS}
 PERSON = "person"
@@ -58,7 +60,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     webhook: list[WebhookTable] = []
     fallback_engine: list[fallback_engines.Table] = []
     retention: RetentionDays = msgspec.field(default_factory=RetentionDays)
-    recording: recording_rules.Table = msgspec.field(default_factory=recording_rules.Table)
+    recording: RecordingTable = msgspec.field(default_factory=RecordingTable)
     outbound: OutboundTable = msgspec.field(default_factory=OutboundTable)
 
 
@@ -133,7 +135,7 @@ def read_office(
         "fallback_engines": fallback_engines.read_engines(file.fallback_engine, environ, path.name, faults),
         "webhooks": read_webhooks(file.webhook, environ, path.name, faults),
         "retention": check_retention(file.retention, path.name, faults),
-        "recording": recording_rules.read_recording(file.recording, path.name, faults),
+        "recording": read_recording(file.recording, path.name, faults),
         "outbound": read_outbound(file.outbound, path.name, faults),
     }
 

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import phonenumbers
 
-from app.dialable import dear
 from app.errors import CallRefused
-from app.office import E164
+from app.rules.dialable import dear
+from app.rules.office import E164
 
 Result = Literal["", "answered", "message_left", "busy", "no_answer", "failed", "fax", "canceled", "lost"]
 """What became of one attempt; empty while it rings or talks. `lost`: nobody ever told."""

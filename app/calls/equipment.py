@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.calls.live_call import LiveCall, outcome_row
+from app.calls.takeover import Takeover
+from app.calls.texting import Texting
+from app.calls.toolbox import Toolbox
 from app.captures.ledger import CaptureLedger
 from app.errors import ToolError
-from app.live_call import LiveCall, outcome_row
 from app.mode import CallContext, Store
-from app.office import Office
-from app.takeover import Takeover
-from app.texting import Texting
-from app.toolbox import Toolbox
+from app.rules.office import Office
 
 
 class Equipment(Takeover):

@@ -22,14 +22,14 @@ import structlog
 from msgspec.structs import replace
 
 from app.adapters.link import Link
+from app.adapters.recording_files import HEADER_BYTES, Reel, Sound
 from app.consent import Notice
 from app.core.record import CallRecord, Row
 from app.core.recorded import Recording
+from app.core.recording_tracks import CALLER, Piece, Tracks
 from app.log import of_call
 from app.mode import Disclosure, Mode
-from app.recording_files import HEADER_BYTES, Reel, Sound
-from app.recording_rules import RecordingRules
-from app.recording_tracks import CALLER, Piece, Tracks
+from app.rules.recording import RecordingRules
 
 log = structlog.get_logger()
 

@@ -14,11 +14,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.database import DATABASE_ERRORS
+from app.adapters.recording_files import FOLDER, Reel, delete, left_behind
 from app.adapters.tables import consents, recordings
+from app.calls.recording import row_of
 from app.core.recorded import Recording
-from app.recording import row_of
-from app.recording_files import FOLDER, Reel, delete, left_behind
-from app.recording_rules import RecordingRules
+from app.rules.recording import RecordingRules
 
 log = structlog.get_logger()
 

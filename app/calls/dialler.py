@@ -19,15 +19,15 @@ from app import metrics
 from app.adapters.database import DATABASE_ERRORS, reason_of
 from app.adapters.dialling import Dialled, Dialling
 from app.adapters.outbound_book import Claimed, Open, OutboundBook
+from app.calls.live_call import LiveCall
+from app.calls.spending import Cap
+from app.calls.switchboard import Redirector, Switchboard
 from app.core import events as ev
 from app.core.record import CallInfo
 from app.errors import CallRefused
-from app.live_call import LiveCall
 from app.mode import Mode
 from app.outbound import Placed, Wish, check
-from app.outbound_rules import OutboundRules, Result, allowed_from, check_number, zones_of
-from app.spending import Cap
-from app.switchboard import Redirector, Switchboard
+from app.rules.outbound import OutboundRules, Result, allowed_from, check_number, zones_of
 
 log = structlog.get_logger()
 

@@ -16,16 +16,16 @@ import structlog
 from app import metrics
 from app.adapters.journal import Journal
 from app.adapters.warm import Warm
+from app.calls.live_call import LiveCall
+from app.calls.spending import Cap, Paid, Spending
+from app.calls.standing import standing
 from app.core import effects as do
 from app.core import events as ev
 from app.core.finished import CallFinished
 from app.core.record import CallInfo, CallStarted, Milestone
-from app.live_call import LiveCall
 from app.log import forgets_call, knows_call
 from app.mode import Mode
 from app.relay import Watcher
-from app.spending import Cap, Paid, Spending
-from app.standing import standing
 
 log = structlog.get_logger()
 

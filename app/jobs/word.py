@@ -24,7 +24,7 @@ async def bring_word(
     """
     if not settings.webhooks and not any(mode.completes for mode in modes.values()):
         return
-    from app.courier import Courier  # late: it brings in an HTTP client
+    from app.jobs.courier import Courier  # late: it brings in an HTTP client
 
     def text_session(mode: Mode) -> tuple[ModelSession, str]:
         """A session that is only asked in text, not dialled yet, and its model's name."""

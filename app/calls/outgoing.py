@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import structlog
 
 from app import prompts
+from app.calls.live_call import LiveCall, Next
+from app.calls.roster import Roster
 from app.core import events as ev
 from app.core.record import CallInfo
 from app.errors import ToolError
-from app.live_call import LiveCall, Next
 from app.mode import Mode
-from app.office import E164, Office
-from app.roster import Roster
+from app.rules.office import E164, Office
 
 log = structlog.get_logger()
 

@@ -26,23 +26,23 @@ from app.adapters.journal import Journal
 from app.adapters.link import Link
 from app.adapters.opening import Opening
 from app.adapters.warm import Warm
-from app.closing_link import ClosingLink
+from app.calls.closing_link import ClosingLink
+from app.calls.equipment import Equipment
+from app.calls.live_call import LiveCall, Next, outcome_row
+from app.calls.recording import Recorder
+from app.calls.texting import Texting
+from app.calls.tickets import Tickets
 from app.consent import Notice, begin_with
-from app.consent_rules import Rules
 from app.core import effects as do
 from app.core import events as ev
 from app.core.flow import FlowLedger
 from app.core.machine import CallMachine
 from app.core.phases import Terms
 from app.core.record import CallInfo
-from app.equipment import Equipment
-from app.live_call import LiveCall, Next, outcome_row
 from app.mode import Mode, Store
-from app.office import Office
-from app.recording import Recorder
 from app.relay import Relay
-from app.texting import Texting
-from app.tickets import Tickets
+from app.rules.consent import Rules
+from app.rules.office import Office
 
 log = structlog.get_logger()
 

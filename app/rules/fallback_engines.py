@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from app.engines import CODECS, ENGINES, Auth, Codec, DialectName, EngineName
+from app.rules.engines import CODECS, ENGINES, Auth, Codec, DialectName, EngineName
 
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from app.calls.live_call import LiveCall, Next
 from app.core.record import CallRecord
 from app.core.standing import Standing
-from app.live_call import LiveCall, Next
 
 FIGURES = (
     "model", "slowest_turn_ms", "cuts", "failed_tools", "turn_ms", "caller_turns", "agent_voiced", "flow_failures",

@@ -31,8 +31,8 @@ from app.core.record import Outcome, Response
 from app.errors import PeerError
 from app.log import of_call
 from app.mode import Mode
-from app.prices import OURS, Prices
-from app.webhooks import FINISHED, Webhook
+from app.rules.prices import OURS, Prices
+from app.rules.webhooks import FINISHED, Webhook
 
 log = structlog.get_logger()
 

@@ -16,13 +16,13 @@ from app.adapters.claims import Claims
 from app.adapters.journal import Journal
 from app.adapters.store import Recalled
 from app.adapters.warm import Warm
+from app.calls.live_call import LiveCall
+from app.calls.outgoing import Outgoing
+from app.calls.standing import restore
+from app.calls.tickets import Ticket, Tickets
 from app.core import events as ev
 from app.core.record import CallInfo, CallRecord, Milestone
-from app.live_call import LiveCall
 from app.mode import Mode
-from app.outgoing import Outgoing
-from app.standing import restore
-from app.tickets import Ticket, Tickets
 
 log = structlog.get_logger()
 

@@ -29,10 +29,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import metrics
 from app.adapters.spent import Spent, spent_since
+from app.calls.lag import LoopLag
 from app.core.record import CallInfo, CallRecord
-from app.lag import LoopLag
-from app.office import Office
-from app.prices import Prices
+from app.rules.office import Office
+from app.rules.prices import Prices
 from app.settings import Settings
 
 log = structlog.get_logger()

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 import structlog
 
+from app.calls.live_call import LiveCall, Next
+from app.calls.switchboard import Switchboard
 from app.core import events as ev
 from app.core.phases import OPERATOR_HUNG_UP, OPERATOR_PUT_THROUGH
 from app.core.record import Milestone
 from app.errors import OffhookError
-from app.live_call import LiveCall, Next
-from app.office import Desk
-from app.switchboard import Switchboard
+from app.rules.office import Desk
 
 log = structlog.get_logger()
 

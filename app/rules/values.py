@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.dialable import dear
-from app.office import E164
+from app.rules.dialable import dear
+from app.rules.office import E164
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""A process of ours, as tickets name it (app/tickets.py)."""
+"""A process of ours, as tickets name it (app/calls/tickets.py)."""
 
 
 def between(low: float, high: float, kind: type = float) -> Callable[[str], Any]:

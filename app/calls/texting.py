@@ -16,7 +16,7 @@ from phonenumbers import PhoneNumberType
 from app.adapters.texted import Texted
 from app.core.record import CallInfo, Milestone
 from app.errors import ToolError
-from app.office import E164
+from app.rules.office import E164
 
 log = structlog.get_logger()
 

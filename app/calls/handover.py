@@ -13,11 +13,11 @@ import structlog
 from app import metrics
 from app.adapters.database import DATABASE_ERRORS, reason_of
 from app.adapters.store import CallStore
+from app.calls.live_call import LiveCall
+from app.calls.roster import Roster
 from app.core import events as ev
 from app.core.phases import Phase
-from app.live_call import LiveCall
 from app.relay import Relay
-from app.roster import Roster
 
 log = structlog.get_logger()
 

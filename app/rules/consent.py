@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.area_codes import AREA_CODES
-from app.office import E164
+from app.rules.area_codes import AREA_CODES
+from app.rules.office import E164
 
 What = Literal["ai", "recording", "both"]
 When = Literal["always", "auto", "never"]
