@@ -244,6 +244,9 @@ class Switchboard(Equipment):
         )
         relay.apply(started)
         relay.watch()
+        if call.streams == 1 and call.picked_up is not None and call.picked_up.who != "person":
+            relay.apply(call.picked_up)  # told after the upgrade, and before there was anybody to tell
+            return relay
         session, path = self.warm.claim(call.info, call.mode, opening)
         relay.join(session, path)
         self.keep(call)

@@ -1,7 +1,10 @@
 """Calls that we placed, on the switchboard: whoever is rung gets an agent, and nobody who is gone does."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from app.calls.live_call import LiveCall
@@ -9,6 +12,7 @@ from app.calls.switchboard import TICKET_SECONDS
 from app.core import events as ev
 from app.core.record import CallEnded, CallInfo
 from modes.reminder import mode as reminder
+from tests.core.story import started
 from tests.house.test_ticket_life import Stage
 
 RING_SECONDS = 25.0
@@ -65,7 +69,10 @@ def test_what_was_prepared_lives_as_long_as_it_may_ring_and_its_end_is_written_d
     assert [row.outcome for row in stage.rows if isinstance(row, CallEnded)] == ["no_answer"]
 
 
-@pytest.mark.parametrize(("who", "next_step"), [("machine", "message"), ("fax", "hang_up")])
+KINDS = pytest.mark.parametrize(("who", "next_step"), [("machine", "message"), ("fax", "hang_up")])
+
+
+@KINDS
 def test_a_machine_that_is_known_before_the_stream_gets_no_session(stage: Stage, who: str, next_step: str) -> None:
     call = rings(stage)
     assert call is not None
@@ -76,3 +83,23 @@ def test_a_machine_that_is_known_before_the_stream_gets_no_session(stage: Stage,
     assert stage.sessions[0].closed
     stage.board.picked_up(INFO.call_sid, ev.PickedUp("person"))
     assert call.next.step == next_step, "a second verdict changes nothing"
+
+
+@KINDS
+def test_a_machine_that_is_known_between_the_upgrade_and_its_stream_s_start_is_not_talked_to(
+    stage: Stage, who: str, next_step: str
+) -> None:
+    call = rings(stage)
+    assert call is not None
+    assert stage.board.redeem(reminder.name, call.ticket) is call
+    stage.board.picked_up(INFO.call_sid, ev.PickedUp(who))  # type: ignore[arg-type]
+    closed: list[tuple[int, str]] = []
+
+    async def starts() -> None:
+        link = SimpleNamespace(send=lambda text: None, close=lambda code, reason: closed.append((code, reason)))
+        stage.board.answer(call, cast(Any, link), msgspec.structs.replace(started(), call_sid=INFO.call_sid), "asgi")
+
+    stage.loop.run_until_complete(starts())
+    assert closed == [(1000, who)]
+    assert call.next.step == next_step
+    assert [session.closed for session in stage.sessions] == [True], "no other one is opened for it"
