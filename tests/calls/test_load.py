@@ -13,6 +13,8 @@ from tests.calls.foreign import REPLY_FRAMES, TOKEN, ForeignCall, ForeignModel
 PUBLIC = "https://bench.example"
 CALLS = 100
 FRAMES = 250
+ALL_COME_IN = "0"
+"""The question here is what becomes of a hundred calls, however late the machine runs; whom it turns away is asked elsewhere."""
 
 
 @pytest.mark.parametrize(("dialect", "door"), [("ga", "fast"), ("flat", "asgi")])
@@ -22,7 +24,7 @@ async def test_a_hundred_calls_lose_and_mix_nothing(dialect: str, door: str) -> 
     try:
         async with (
             (asgi_server if door == "asgi" else partial(started_server, quiet=True))(
-                REALTIME_URL=url, TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC
+                REALTIME_URL=url, TWILIO_AUTH_TOKEN=TOKEN, PUBLIC_URL=PUBLIC, MAX_LOOP_LAG_MS=ALL_COME_IN
             ) as (running, _),
             httpx.AsyncClient(trust_env=False) as http,
         ):
