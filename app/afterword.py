@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.record import Outcome
+from app.core.rows import Outcome
 from app.mode import Mode
 
 TALK_CHARACTERS = 24_000

@@ -27,7 +27,7 @@ from app.adapters.database import reason_of, sqlstate
 from app.adapters.entries import Entries, Entry, refusal, to_spool
 from app.adapters.journal_disk import JournalDisk
 from app.adapters.spool_folder import BOOKS, DEBUG, Taken
-from app.core.record import DebugEvent, Row
+from app.core.rows import DebugEvent, Row
 
 log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ from app.adapters.opening import Opening
 from app.adapters.servers import Server, Servers
 from app.adapters.spare import Spares
 from app.core import effects as do
-from app.core.record import CallInfo
+from app.core.rows import CallInfo
 from app.mode import Mode
 from app.rules.fallback_engines import FIRST
 

@@ -14,7 +14,7 @@ from app.calls.live_call import LiveCall, Next
 from app.calls.switchboard import Switchboard
 from app.core import events as ev
 from app.core.phases import OPERATOR_HUNG_UP, OPERATOR_PUT_THROUGH
-from app.core.record import Milestone
+from app.core.rows import Milestone
 from app.errors import OffhookError
 from app.rules.office import Desk
 

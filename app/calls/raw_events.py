@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.core.record import DebugEvent
+from app.core.rows import DebugEvent
 
 AUDIO_KEYS = ("audio", "payload", "delta")
 _SUSPECT = (b'"audio"', b'"payload"', b'"delta"', b"\\u")

@@ -18,7 +18,7 @@ import msgspec
 from app.captures.arguments import Wanted
 from app.captures.captured import Reading, Scene
 from app.captures.heard import LONGEST
-from app.core.record import Capture
+from app.core.rows import Capture
 from app.errors import AskFirst, ToolError
 
 FAILURES = 2

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.core.record import ToolCall, Turn
+from app.core.rows import ToolCall, Turn
 from app.sim.rehearsal import Watcher
 from app.sim.report import Report
 from app.sim.script import Script

@@ -20,7 +20,7 @@ from datetime import datetime
 import msgspec
 
 from app.core.finished import CallFinished
-from app.core.record import CallEnded, CallStarted, Milestone, Row, Span, ToolCall, TransferAttempt
+from app.core.rows import CallEnded, CallStarted, Milestone, Row, Span, ToolCall, TransferAttempt
 
 MOST = 2_000
 """Things of one call that are remembered; the rest is only counted."""

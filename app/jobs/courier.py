@@ -27,7 +27,7 @@ from app.adapters.model_link import ModelSession
 from app.adapters.store import CallStore
 from app.adapters.webhook_post import post
 from app.core.cost import cost_usd, used
-from app.core.record import Outcome, Response
+from app.core.rows import Outcome, Response
 from app.errors import PeerError
 from app.log import of_call
 from app.mode import Mode

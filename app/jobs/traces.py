@@ -18,7 +18,7 @@ from app.adapters.journal import Journal
 from app.adapters.journal_disk import JournalDisk
 from app.adapters.warm import Warm
 from app.calls.roster import Roster
-from app.core.record import CallStarted, Row
+from app.core.rows import CallStarted, Row
 from app.core.trace_tree import TRACED, CallNotes, Node
 from app.mode import Mode
 from app.settings import Settings

@@ -5,7 +5,7 @@ from statistics import median
 import msgspec
 
 from app.adapters.store import Call
-from app.core.record import Consent, Outcome, ToolCall, TransferAttempt, Turn
+from app.core.rows import Consent, Outcome, ToolCall, TransferAttempt, Turn
 
 
 class Turnaround(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 import msgspec
 
 from app.adapters.store import Call
-from app.core.record import Outcome, Span, ToolCall, TransferAttempt, Turn
+from app.core.rows import Outcome, Span, ToolCall, TransferAttempt, Turn
 from app.rules.office import E164
 from app.sim.script import Script, parse
 from app.sim.voices import can_say, recorded

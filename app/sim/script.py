@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from app.core.record import TransferResult
+from app.core.rows import TransferResult
 from app.errors import SetupError
 from app.sim.budgets import Budgets
 from app.sim.model_faults import Faults

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.core.record import ToolCall, Turn
+from app.core.rows import ToolCall, Turn
 
 SLACK_MS = 150
 """Turns are timed by the call's clock and tools by the books'; they are that near."""

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.journal import Journal
-from app.core.record import CallEnded, CallStarted, DebugEvent, Turn
+from app.core.rows import CallEnded, CallStarted, DebugEvent, Turn
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 

@@ -181,7 +181,7 @@ def test_an_answer_counts_as_far_as_it_fits_its_fields(said: str, found: dict[st
 
 
 def test_an_answer_never_writes_over_a_tool_and_never_makes_an_invalid_outcome() -> None:
-    from app.core.record import Outcome
+    from app.core.rows import Outcome
 
     row = Outcome(call_sid="CA1", kind="receptionist", fields={"result": "booked"}, valid=True)
     grown = afterword.completed(MODE, row, "CA1", ["result"], {"result": "nothing", "wish": "a table"})

@@ -5,7 +5,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.store import CallStore
-from app.core.record import Capture, ToolCall
+from app.core.rows import Capture, ToolCall
 from tests.adapters.rows import started, writing
 
 HEARD = Capture(

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters.claims import Claims, open_claims
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
-from app.core.record import Milestone
+from app.core.rows import Milestone
 from tests.adapters.rows import NOON, started, turn, writing
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters.database import make_engine
 from app.adapters.migrate import MIGRATIONS, migrate
 from app.adapters.store import CallStore
-from app.core.record import Consent
+from app.core.rows import Consent
 from tests.adapters.rows import NOON, started, writing
 
 PROOF = Consent(

@@ -14,7 +14,7 @@ from app.adapters.deliveries import LEASE, RETRY_SECONDS, Finished
 from app.adapters.finished_call import Message
 from app.adapters.store import CallStore
 from app.core.finished import CallFinished
-from app.core.record import Milestone
+from app.core.rows import Milestone
 from app.core.standing import MissedCall, Voicemail
 from tests.adapters.endpoints import endpoint, hangs, says, taken
 from tests.adapters.rows import ended, started, writing

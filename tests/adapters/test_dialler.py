@@ -13,7 +13,8 @@ from app.adapters.outbound_book import OutboundBook
 from app.calls.dialler import SILENT, UNSURE, Dialler
 from app.calls.lag import LoopLag
 from app.calls.spending import Limits, Spending
-from app.core.record import CallInfo, CallRecord
+from app.core.record import CallRecord
+from app.core.rows import CallInfo
 from app.mode import Mode
 from app.outbound import Placed, Wish
 from app.rules.outbound import OutboundRules, Quiet

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.store import CallStore
-from app.core.record import Milestone
+from app.core.rows import Milestone
 from tests.adapters.rows import started, writing
 
 

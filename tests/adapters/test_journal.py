@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters.entries import Entry
 from app.adapters.store import Call, CallStore
 from app.adapters.tables import debug_events
-from app.core.record import Milestone, Outcome, Row, ToolCall
+from app.core.rows import Milestone, Outcome, Row, ToolCall
 from tests.adapters.rows import NOON, ended, event, started, turn, writing
 
 

@@ -16,7 +16,7 @@ from app.adapters.entries import Entry
 from app.adapters.journal import BATCH_ROWS, Journal
 from app.adapters.store import CallStore
 from app.adapters.tables import debug_events, turns
-from app.core.record import Outcome, Row
+from app.core.rows import Outcome, Row
 from tests.adapters.rows import ended, event, started, turn, writing
 
 TOO_LONG_FOR_AN_INDEX = "".join(chr(33 + n * n * 7 % 6000) for n in range(9000))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters import ledger_queries
 from app.adapters.ledger_queries import Edge, Ledger, Wanted
 from app.adapters.store import Call
-from app.core.record import CallEnded, CallStarted, DebugEvent, Row, Turn
+from app.core.rows import CallEnded, CallStarted, DebugEvent, Row, Turn
 from app.core.standing import MissedCall
 from app.errors import AskedWrongly
 from tests.adapters.rows import NOON, ended, started, turn, writing

@@ -14,7 +14,7 @@ from app.calls.live_call import LiveCall
 from app.calls.standing import restore, standing
 from app.calls.takeover import briefing
 from app.core import effects as do
-from app.core.record import Capture
+from app.core.rows import Capture
 from app.core.standing import MissedCall, Standing, Voicemail
 from tests.adapters.rows import started, writing
 from tests.house.test_live_call import INFO, Board, a_call, warm

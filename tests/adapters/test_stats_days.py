@@ -12,7 +12,7 @@ from app.adapters import stats_days
 from app.adapters.stats_days import RECENT, Remembered, day_edges, figures, keep_days
 from app.adapters.stats_queries import LONGEST_CALL, Group, Stats, Waits, Wish, stats
 from app.adapters.stats_sums import Histogram, Sum, middle
-from app.core.record import Row
+from app.core.rows import Row
 from tests.adapters.rows import NOON
 from tests.adapters.test_stats_queries import call, keep, tool, transfer
 

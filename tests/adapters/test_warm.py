@@ -13,7 +13,7 @@ from app.adapters.opening import Opening
 from app.adapters.servers import Server
 from app.adapters.spare import CALLS_A_LINK, Spares, SpareTimes
 from app.adapters.warm import Warm
-from app.core.record import CallInfo
+from app.core.rows import CallInfo
 from app.mode import Mode
 from app.sim.model_faults import Faults
 from app.sim.model_session import Session

@@ -11,7 +11,7 @@ from app.adapters.deliveries import Deliveries
 from app.adapters.model_link import ModelSession
 from app.adapters.store import CallStore
 from app.core.finished import CallFinished
-from app.core.record import Outcome, ToolCall, Turn, Who
+from app.core.rows import Outcome, ToolCall, Turn, Who
 from app.jobs.courier import Courier
 from app.mode import Mode
 from app.rules.webhooks import Webhook

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from app.adapters.data_folder import Running
 from app.adapters.database import make_engine
-from app.core.record import (
+from app.core.rows import (
     CallEnded,
     CallStarted,
     Capture,

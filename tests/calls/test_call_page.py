@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from app.adapters.journal import Journal
-from app.core.record import CallStarted, Milestone, Turn
+from app.core.rows import CallStarted, Milestone, Turn
 from app.main import VERSION
 from app.sim.carrier_call import CarrierCall
 from app.sim.script import parse

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.record import Consent
+from app.core.rows import Consent
 from app.rules.consent import TEXTS
 from app.settings import ROOT
 from app.sim.carrier_call import CarrierCall

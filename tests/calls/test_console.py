@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from app.core.record import Turn
+from app.core.rows import Turn
 from app.web.console.auth import Password
 from app.web.console.session import SESSION_SECONDS, Sessions
 from tests.calls.conversations import HOURS, TALK, spoken

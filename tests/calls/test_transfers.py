@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import httpx
 
 from app.commands.own_server import started_server
-from app.core.record import TransferAttempt
+from app.core.rows import TransferAttempt
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
 from app.sim.model_faults import Faults

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from app.core.record import TransferAttempt
+from app.core.rows import TransferAttempt
 from app.core.standing import Standing
 from app.web.rungs import BUSY, KEPT, LEAVE_MESSAGE, SORRY
 from tests.adapters.rows import started, writing

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import pytest
 
 from app.captures.ledger import CaptureLedger
-from app.core.record import Capture
+from app.core.rows import Capture
 from app.mode import (
     Captured,
     Confirmed,

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from app.calls.toolbox import Toolbox
 from app.captures.ledger import CaptureLedger
 from app.core import effects as do
-from app.core.record import Capture
+from app.core.rows import Capture
 from app.mode import CallContext, Confirmed, Mode, PersonName, PhoneNumber, tool
 from tests.house.test_toolbox import context
 

@@ -11,7 +11,8 @@ from app.core import events as ev
 from app.core.flow import FlowLedger
 from app.core.machine import CallMachine
 from app.core.phases import Phase, Terms
-from app.core.record import CallRecord, Milestone, Row
+from app.core.record import CallRecord
+from app.core.rows import Milestone, Row
 from app.mode import Mode
 from tests.core.line import Line
 

@@ -6,7 +6,8 @@
 from app.core import effects as do
 from app.core import events as ev
 from app.core.phases import Phase
-from app.core.record import CallRecord, ToolCall
+from app.core.record import CallRecord
+from app.core.rows import ToolCall
 from tests.core.flow_samples import HOTLINE, chooses, enters, hotline, in_order, offered, presses, says, told
 from tests.core.story import Story, greeted, milestones, started
 

@@ -11,7 +11,8 @@ from app.core import events as ev
 from app.core.flow import FlowLedger
 from app.core.machine import CallMachine
 from app.core.phases import Terms
-from app.core.record import CallRecord, Milestone
+from app.core.record import CallRecord
+from app.core.rows import Milestone
 from tests.core.flow_samples import HOTLINE, flow
 from tests.core.story import utc
 from tests.core.test_machine_any_order import PRELUDES, RESPONSES, Witness, events

@@ -10,7 +10,8 @@ import pytest
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import CallRecord, ToolCall
+from app.core.record import CallRecord
+from app.core.rows import ToolCall
 from tests.core.flow_samples import chooses, enters, hotline, in_order, told
 from tests.core.story import returned
 

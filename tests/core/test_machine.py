@@ -8,7 +8,8 @@ import pytest
 from app.core import effects as do
 from app.core import events as ev
 from app.core.phases import OPENING_ID, Phase
-from app.core.record import CallEnded, CallRecord, Turn
+from app.core.record import CallRecord
+from app.core.rows import CallEnded, Turn
 from tests.core.story import Story, greeted, milestones, started
 
 # --- greeting --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import Turn
+from app.core.rows import Turn
 from app.core.talk import HEARD_NOTHING, HEARD_PART
 from tests.core.story import Story
 

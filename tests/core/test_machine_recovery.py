@@ -8,7 +8,7 @@ import pytest
 from app.core import effects as do
 from app.core import events as ev
 from app.core.phases import BROKE_OFF, CONTINUES, GONE_FOR_GOOD, WAITS
-from app.core.record import CallEnded, Turn
+from app.core.rows import CallEnded, Turn
 from tests.core.flow_samples import HOTLINE
 from tests.core.story import Story, greeted, milestones, returned, started
 

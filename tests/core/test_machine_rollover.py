@@ -8,7 +8,7 @@ import pytest
 from app.core import effects as do
 from app.core import events as ev
 from app.core.phases import Phase
-from app.core.record import CallEnded, Response
+from app.core.rows import CallEnded, Response
 from tests.core.story import Story, milestones, started
 from tests.core.test_machine_recovery import LOST, READY, mid_word
 

@@ -10,7 +10,7 @@ import pytest
 from app.core import effects as do
 from app.core import events as ev
 from app.core.phases import GONE_FOR_GOOD, Phase
-from app.core.record import CallEnded
+from app.core.rows import CallEnded
 from tests.core.story import Story, greeted, returned, started
 
 

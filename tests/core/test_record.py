@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.core.record import CallRecord, Spoken, Turn
+from app.core.record import CallRecord, Spoken
+from app.core.rows import Turn
 
 WORDS = "We are open from eight until five."
 

@@ -2,7 +2,8 @@
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import CallRecord, Turn
+from app.core.record import CallRecord
+from app.core.rows import Turn
 from app.core.talk import Talk
 
 

@@ -1,7 +1,7 @@
 """Many rehearsals in one table: a script a row, models side by side, and the verdict that the exit code follows."""
 
 from app.commands.comparison import summarise, table, verdict
-from app.core.record import ToolCall
+from app.core.rows import ToolCall
 from app.sim.budgets import USUAL, exceeded
 from app.sim.report import Report, Turnaround
 

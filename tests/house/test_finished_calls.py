@@ -18,7 +18,7 @@ from app.calls.toolbox import Toolbox
 from app.core import effects as do
 from app.core import events as ev
 from app.core.finished import CallFinished
-from app.core.record import CallEnded, CallInfo, Consent, ToolCall, TransferAttempt, Turn
+from app.core.rows import CallEnded, CallInfo, Consent, ToolCall, TransferAttempt, Turn
 from app.web.menu import QUIET_SECONDS, KeypadMenu
 from modes.receptionist import mode as receptionist
 from tests.core.story import returned, started

@@ -12,7 +12,7 @@ from app.calls.roster import DEPARTED
 from app.calls.spending import Limits, Spending
 from app.calls.transfers import Transfers
 from app.core import effects as do
-from app.core.record import CallEnded, CallInfo, Milestone
+from app.core.rows import CallEnded, CallInfo, Milestone
 from modes.receptionist import mode as receptionist
 from tests.house.samples import OFFICE
 from tests.house.test_ticket_life import Stage

@@ -8,7 +8,7 @@ import pytest
 from app.calls.interventions import Interventions, NotDone
 from app.calls.live_call import Next
 from app.calls.switchboard import Switchboard
-from app.core.record import Milestone, Row, Turn
+from app.core.rows import Milestone, Row, Turn
 from tests.web.console_stage import Board, Carrier, Stage
 
 

@@ -7,7 +7,7 @@ from app import keypad
 from app.calls.live_call import LiveCall
 from app.calls.toolbox import Toolbox
 from app.core import events as ev
-from app.core.record import ToolCall
+from app.core.rows import ToolCall
 from app.mode import Digits, Flow, Go, Mode, State, tool
 from app.rules.office import Office
 from app.web.menu import KeypadMenu

@@ -10,7 +10,7 @@ import pytest
 from app.calls.live_call import LiveCall
 from app.calls.switchboard import TICKET_SECONDS
 from app.core import events as ev
-from app.core.record import CallEnded, CallInfo
+from app.core.rows import CallEnded, CallInfo
 from modes.reminder import mode as reminder
 from tests.core.story import started
 from tests.house.test_ticket_life import Stage

@@ -5,7 +5,7 @@ import pytest
 
 from app.adapters.database import to_json
 from app.calls.raw_events import debug_event
-from app.core.record import DebugEvent
+from app.core.rows import DebugEvent
 
 
 def kept(text: bytes | str) -> object:

@@ -14,8 +14,9 @@ from app.adapters import recording_files
 from app.adapters.recording_files import FOLDER, Label, Reel, delete, left_behind, read_sound
 from app.calls.recording import MOST_NOTES, Recorder, Tape
 from app.consent import Announcement, Notice
-from app.core.record import CallRecord, Consent, Row
+from app.core.record import CallRecord
 from app.core.recorded import Recording
+from app.core.rows import Consent, Row
 from app.mode import Disclosure, Mode
 from app.rules.consent import TEXTS
 from app.rules.office_file import read_office

@@ -9,7 +9,8 @@ import pytest
 from app.adapters.spent import Spent
 from app.calls.lag import LoopLag
 from app.calls.spending import Cap, Limits, Spending
-from app.core.record import CallInfo, CallRecord
+from app.core.record import CallRecord
+from app.core.rows import CallInfo
 from tests.house.samples import OFFICE
 
 NOON = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from app import metrics, trace_ids
 from app.adapters.otlp import Collector
 from app.core.finished import CallFinished
-from app.core.record import (
+from app.core.rows import (
     CallEnded,
     CallStarted,
     Milestone,

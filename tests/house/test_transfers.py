@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.calls.takeover import UNKNOWN_SEQ
 from app.calls.transfers import WHY, Attempt, Transfers, note, plain, whisper
-from app.core.record import Row, TransferAttempt
+from app.core.rows import Row, TransferAttempt
 from app.web import whispers
 from app.wire import twiml
 

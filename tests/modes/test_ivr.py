@@ -23,7 +23,7 @@ from app.core.effects import (
     PutThrough,
     RequestResponse,
 )
-from app.core.record import Milestone
+from app.core.rows import Milestone
 from modes.ivr import flow, mode
 from tests.modes.ledger_store import MONDAY, OFFICE, LedgerStore
 from tests.modes.rehearsal_table import CALLER, Rehearsal

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.adapters.store import Call
-from app.core.record import Outcome, Span, SpanKind, ToolCall, TransferAttempt, Turn
+from app.core.rows import Outcome, Span, SpanKind, ToolCall, TransferAttempt, Turn
 from app.errors import SetupError
 from app.sim.retell import Told, retell
 from app.sim.voices import can_say

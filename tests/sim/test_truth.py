@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.core.record import ToolCall, Turn
+from app.core.rows import ToolCall, Turn
 from app.sim.truth import Claim, untrue
 
 

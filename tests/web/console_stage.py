@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.calls.live_call import LiveCall
-from app.core.record import CallInfo, Row, Spoken
+from app.core.record import Spoken
+from app.core.rows import CallInfo, Row
 from app.mode import Mode
 from app.registry import Registry, find
 from app.web.console.auth import Password

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.core.record import Milestone, Response, Span, SpanKind, ToolCall, Turn
+from app.core.rows import Milestone, Response, Span, SpanKind, ToolCall, Turn
 from app.web.console.export import cell
 from app.web.console.lanes import latencies, picture, shares, ticks
 from tests.adapters.rows import NOON

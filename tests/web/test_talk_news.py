@@ -4,7 +4,8 @@ from typing import Any
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import CallRecord, Milestone, Turn
+from app.core.record import CallRecord
+from app.core.rows import Milestone, Turn
 from app.web.console.talk_news import MOST_TEXT, TalkNews
 
 SID = "CA" + "1" * 32

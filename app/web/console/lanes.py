@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from app.adapters.store import Call
-from app.core.record import Milestone, Response, Span, ToolCall, Turn
+from app.core.rows import Milestone, Response, Span, ToolCall, Turn
 from app.rules.prices import OURS, Prices
 
 LANES = (

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import Milestone, Spoken, Turn
+from app.core.record import Spoken
+from app.core.rows import Milestone, Turn
 
 MOST_TEXT = 4000
 """Characters of a tool's arguments or answer that a page gets."""
