@@ -16,10 +16,11 @@ from app import metrics
 from app.adapters.engine_session import EngineSession
 from app.adapters.journal import Journal
 from app.adapters.link import Link
+from app.calls.alarm import Alarm
 from app.calls.model_end import CallerSound, Reopen, tell
 from app.calls.raw_events import debug_event
 from app.calls.toolbox import Toolbox
-from app.clips import clip
+from app.clips import ClipName, clip
 from app.core import effects as do
 from app.core import events as ev
 from app.core.machine import CallMachine
@@ -28,6 +29,7 @@ from app.core.trace_tree import tool
 from app.errors import LinkClogged, LinkClosed, PeerError
 from app.log import knows_call, of_call
 from app.mode import Mode
+from app.others_words import one_word
 from app.trace_ids import enter
 from app.wire import realtime, twilio
 from app.wire.audio import Framer, encoded
@@ -37,10 +39,10 @@ from app.wire.twilio import Media
 log = structlog.get_logger()
 
 DEAD_STREAM_SECONDS = 10.0
+"""Of these a stream without a frame is dead. Time in which this process itself stood still is none: nobody listened then."""
 ALIVE_SECONDS = 0.5
 SAMPLE = 64
 """One message in so many is timed."""
-
 
 Watcher = Callable[[ev.Event, Sequence[do.Effect]], None]
 """Is shown each event of a call and what came of it, once that is done; never its audio. It must not wait."""
@@ -95,9 +97,7 @@ class Relay:
         self.sound = CallerSound()
         self.reopen: Reopen | None = None
         """Who opens another session where this one is no good any more."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._due_at = 0.0
-        """When `_timer` rings; never later than the machine's deadline."""
+        self._alarm = Alarm(self.now, lambda: self.machine.deadline, lambda: self.apply(ev.TimePassed()))
         self._watch: asyncio.TimerHandle | None = None
         self._last_frame = self.now()
         self._counted = 0
@@ -225,15 +225,17 @@ class Relay:
     def watch(self) -> None:
         """Begin to look for a carrier that has fallen silent: 50 frames a second come, silence included."""
         self._last_frame = self.now()
-        self._watch = self.loop.call_later(DEAD_STREAM_SECONDS / 4, self._check_alive)
+        self._check_alive(self._last_frame)
 
-    def _check_alive(self) -> None:
-        if self.now() - self._last_frame >= DEAD_STREAM_SECONDS:
+    def _check_alive(self, due: float) -> None:
+        now, wait = self.now(), DEAD_STREAM_SECONDS / 4
+        self._last_frame = min(now, self._last_frame + max(0.0, now - due))  # late: what came meanwhile is not read yet
+        if now - self._last_frame >= DEAD_STREAM_SECONDS:
             self._log.warning("no frame from the carrier", seconds=DEAD_STREAM_SECONDS)
             self.caller.close(1001, "no audio")
             self.apply(ev.CallerLeft("the carrier fell silent"))
         elif self.machine.phase is not Phase.OVER:
-            self._watch = self.loop.call_later(DEAD_STREAM_SECONDS / 4, self._check_alive)
+            self._watch = self.loop.call_later(wait, self._check_alive, now + wait)
 
     # --- events and effects -----------------------------------------------------------------------------------------
 
@@ -262,7 +264,7 @@ class Relay:
         if self.machine.trace.rows:
             for row in self.machine.trace.take():
                 self.journal.put(row)
-        self._arm()
+        self._alarm.set()
         if self.watcher is not None:
             self._show(self.watcher, event, effects)
 
@@ -317,9 +319,9 @@ class Relay:
         enter(self.call_sid, tool(self.machine.tools.seq(order.call_id)))
         self.apply(await self.toolbox.run(order))
 
-    def _play(self, name: str) -> None:
+    def _play(self, name: ClipName) -> None:
         """One of the house's own recordings, counted like everything else that the caller hears."""
-        audio = clip(name)  # type: ignore[arg-type]
+        audio = clip(name)
         self.machine.playback.add(f"clip:{name}", 0, len(audio), self.now())
         self.caller.send(twilio.media(self.stream_sid, encoded(audio)))
 
@@ -330,32 +332,10 @@ class Relay:
             self.machine.playback.fill(size, padding, self.now())
             self.caller.send(twilio.media(self.stream_sid, rest))
 
-    def _arm(self) -> None:
-        """Come back at the machine's next deadline.
-
-        Most deadlines are put off again and again before they come (each piece of an answer moves the next one), so a timer that
-        rings too early is left as it is, and set anew once it has rung: setting one costs as much as a frame's decoding.
-        """
-        deadline = self.machine.deadline
-        if deadline is None or (self._timer is not None and self._due_at <= deadline):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due_at = deadline
-        self._timer = self.loop.call_later(max(0.0, deadline - self.now()), self._due)
-
-    def _due(self) -> None:
-        self._timer = None
-        deadline = self.machine.deadline
-        if deadline is not None and deadline <= self.now():
-            self.apply(ev.TimePassed())
-        else:
-            self._arm()
-
     def _over(self, over: do.CallIsOver) -> None:
-        for handle in (self._timer, self._watch):
-            if handle is not None:
-                handle.cancel()
+        self._alarm.stop()
+        if self._watch is not None:
+            self._watch.cancel()
         for task in self.tasks:
             task.cancel()
         self.sound.forget()
@@ -385,9 +365,8 @@ class Relay:
         kind = error.code or error.type
         if kind not in self._complained:
             self._complained.add(kind)
-            self._log.info(
-                "the model complains", code=error.code, type=error.type, param=error.param, message=error.message
-            )
+            told = {"code": one_word(error.code), "type": one_word(error.type), "param": one_word(error.param)}
+            self._log.info("the model complains", **told)  # its sentence may repeat the talk: it is in the raw events
 
     def _debug(self, source: Literal["carrier", "model"], text: bytes | str) -> None:
         event = debug_event(self.call_sid, source, text)

@@ -3,7 +3,6 @@
 The owner of a ticket does not wait long for it: it made the ticket, and remembers it. All others accept only with a row of theirs.
 """
 
-import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.database import DATABASE_ERRORS, make_engine, reason_of
+from app.adapters.in_time import Patience
 from app.adapters.tables import call_states, used_tickets
 
 log = structlog.get_logger()
@@ -35,8 +35,9 @@ another process is just writing is waited for, and then seen by neither half: no
 class Claims:
     """Used tickets, by their hashes: the books hold nothing that could open a stream."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, patience: Patience | None = None) -> None:
         self._engine = engine
+        self._patience = patience or Patience()
         self._at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._life = secrets.token_hex(4)  # a process that starts again has its name again, and is another one
 
@@ -45,16 +46,18 @@ class Claims:
         name = hashlib.sha256(ticket.encode()).hexdigest()
         by = f"{by}.{self._life}"
         try:
-            async with asyncio.timeout(seconds):
-                try:
-                    return await self._first(name, by)
-                except DBAPIError as error:  # a connection that was kept, and had gone meanwhile
-                    if not error.connection_invalidated:
-                        raise
-                    return await self._first(name, by)
+            return await self._patience.ask(seconds, self._surely_first(name, by))
         except DATABASE_ERRORS as error:
             log.warning("the books do not say whether a ticket was used", reason=reason_of(error))
             return None
+
+    async def _surely_first(self, name: str, by: str) -> bool:
+        try:
+            return await self._first(name, by)
+        except DBAPIError as error:  # a connection that was kept, and had gone meanwhile
+            if not error.connection_invalidated:
+                raise
+            return await self._first(name, by)
 
     async def _first(self, name: str, by: str) -> bool:
         async with self._at_once.connect() as connection:
@@ -62,13 +65,16 @@ class Claims:
 
     async def owner(self, call_sid: str) -> str:
         """Which process has a call; empty if none has said so, or the books do not answer within a second."""
-        query = select(call_states.c.owner).where(call_states.c.call_sid == call_sid)
         try:
-            async with asyncio.timeout(CLAIM_SECONDS), self._engine.connect() as connection:
-                return str((await connection.execute(query)).scalar() or "")
+            return await self._patience.ask(CLAIM_SECONDS, self._owner(call_sid))
         except DATABASE_ERRORS as error:
             log.warning("the books do not say who has a call", reason=reason_of(error))
             return ""
+
+    async def _owner(self, call_sid: str) -> str:
+        query = select(call_states.c.owner).where(call_states.c.call_sid == call_sid)
+        async with self._engine.connect() as connection:
+            return str((await connection.execute(query)).scalar() or "")
 
     async def forget(self, before: datetime) -> int:
         """Delete what was used before (aware): such tickets are late by themselves. How many."""
@@ -77,11 +83,11 @@ class Claims:
 
 
 @asynccontextmanager
-async def open_claims(url: str) -> AsyncIterator[Claims]:
+async def open_claims(url: str, patience: Patience | None = None) -> AsyncIterator[Claims]:
     """Claims with connections of their own, open, and not looked at before each use: a caller's greeting waits for them."""
     engine = make_engine(url, pool_size=1, max_overflow=1, checks=False)
     try:
-        claims = Claims(engine)
+        claims = Claims(engine, patience)
         await claims.owner("")
         yield claims
     finally:

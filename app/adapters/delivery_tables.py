@@ -3,7 +3,7 @@
 from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.adapters.tables import Words, metadata, moment
+from app.adapters.tables import Words, epoch, metadata, moment
 
 finished_calls = Table(
     "finished_calls",
@@ -14,6 +14,7 @@ finished_calls = Table(
     Column("due_at", moment(), nullable=False, server_default=func.now()),
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("told", Boolean, nullable=False, server_default=text("false")),
+    epoch(),
     Index("ix_finished_calls_due", "due_at", postgresql_where=text("NOT told")),
 )
 

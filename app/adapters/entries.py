@@ -1,7 +1,11 @@
 """What the journal writes for each row of a call: the statement by type of row, and the values by column.
 
-Every statement is keyed so that the same row may be written again. All but one suit `executemany`, which runs them row by row in
-order. Debug events are four rows of five: they go as one parameter, a JSON text that Postgres takes apart.
+Every statement is keyed so that the same row may be written again. One that a call's next owner may write as well (`Owned`) is not
+replaced by an earlier owner's, however late that comes, off the disk of a process that died, or of one that stood still. All other
+rows are one process's alone: their `seq` is (app/calls/takeover.py), or their path.
+
+All but one suit `executemany`, which runs them row by row in order. Debug events are four rows of five: they go as one parameter, a
+JSON text that Postgres takes apart.
 """
 
 import random
@@ -10,7 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Executable, Table, bindparam, text, tuple_
+from sqlalchemy import ColumnElement, Executable, Table, and_, bindparam, or_, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 
 from app.adapters.database import to_json
@@ -32,7 +36,8 @@ from app.adapters.tables import (
     voicemails,
 )
 from app.core.finished import CallFinished
-from app.core.record import (
+from app.core.recorded import Recording
+from app.core.rows import (
     CallEnded,
     CallStarted,
     Capture,
@@ -47,7 +52,6 @@ from app.core.record import (
     TransferAttempt,
     Turn,
 )
-from app.core.recorded import Recording
 from app.core.standing import MissedCall, Standing, Voicemail
 
 
@@ -67,7 +71,7 @@ class Entries:
         self._next = time.time_ns()
 
     def of(self, row: Row) -> Entry:
-        """The entry of a row. TypeError: not a row of app/core/record.py."""
+        """The entry of a row. TypeError: not a row of app/core/rows.py."""
         kind = type(row)
         if kind not in WRITING_ORDER:
             raise TypeError(f"expected a row of a call, got {kind.__name__}")
@@ -144,12 +148,27 @@ ENDED = (
 )  # fmt: skip
 
 
-def _put(table: Table, *columns: str) -> Insert:
+def _put(table: Table, *columns: str, where: ColumnElement[bool] | None = None) -> Insert:
     """Insert, or set these columns of the row that is there; all but the key if none are named."""
     statement = insert(table)
     keys = [column.name for column in table.primary_key]
     names = columns or [column.name for column in table.columns if column.name not in keys]
-    return statement.on_conflict_do_update(index_elements=keys, set_={name: statement.excluded[name] for name in names})
+    return statement.on_conflict_do_update(
+        index_elements=keys, set_={name: statement.excluded[name] for name in names}, where=where
+    )
+
+
+def _put_owned(table: Table, *columns: str, also: ColumnElement[bool] | None = None) -> Insert:
+    """The same, unless a later owner of the call has written the row. also: what else must be so."""
+    current = insert(table).excluded.epoch >= table.c.epoch
+    names = (*columns, "epoch") if columns else ()
+    return _put(table, *names, where=current if also is None else current & also)
+
+
+def _end() -> Insert:
+    """Who closes a call that is open may be of any epoch: the owner's word, when it comes, replaces it."""
+    new, old = insert(calls).excluded, calls.c
+    return _put(calls, *ENDED, "epoch", where=or_(old.ended_at.is_(None), new.epoch >= old.epoch))
 
 
 def _start() -> Insert:
@@ -160,24 +179,12 @@ def _start() -> Insert:
 
 
 def _standing() -> Insert:
-    """A process that has lost the call to another may still write; what it knows is older by a stream, or by its clock."""
-    statement = insert(call_states)
-    new = statement.excluded
-    newer = tuple_(new.streams, new.at) >= tuple_(call_states.c.streams, call_states.c.at)
-    names = [column.name for column in call_states.columns if column.name != "call_sid"]
-    return statement.on_conflict_do_update(
-        index_elements=["call_sid"], set_={name: new[name] for name in names}, where=newer
-    )
-
-
-def _finish() -> Insert:
-    """The last process to say so is right, as long as nobody was told: another may have thought the call over before."""
-    statement = insert(finished_calls)
-    return statement.on_conflict_do_update(
-        index_elements=["call_sid"],
-        set_={name: statement.excluded[name] for name in ("at", "written", "due_at")},
-        where=~finished_calls.c.told,
-    )
+    """One process's rows come in order, whatever its clock says. Of two with one epoch, as code before revision 0017 leaves them,
+    the older is older by a stream, or by its clock.
+    """
+    new, old = insert(call_states).excluded, call_states.c
+    newer = or_(new.owner == old.owner, tuple_(new.streams, new.at) >= tuple_(old.streams, old.at))
+    return _put(call_states, where=or_(new.epoch > old.epoch, and_(new.epoch == old.epoch, newer)))
 
 
 PUT_DEBUG_EVENTS = text(
@@ -198,18 +205,19 @@ WRITING_ORDER: dict[type[Row], Executable] = {
     Milestone: insert(milestones).on_conflict_do_nothing(),
     Turn: _put(turns),
     ToolCall: _put(tool_calls),
-    Capture: _put(captures),
-    TransferAttempt: _put(transfers),
-    Consent: _put(consents),
+    Capture: _put_owned(captures),
+    TransferAttempt: _put_owned(transfers),
+    Consent: _put_owned(consents),
     Recording: _put(recordings, "start_ms", "ms", "bytes", "complete", "consent"),
-    Outcome: _put(call_outcomes),
+    Outcome: _put_owned(call_outcomes),
     Span: _put(spans),
     Response: _put(responses),
-    CallEnded: _put(calls, *ENDED),
+    CallEnded: _end(),
     Standing: _standing(),
     MissedCall: insert(missed_calls).on_conflict_do_nothing(),
     Voicemail: _put(voicemails),
-    CallFinished: _finish(),
+    # The last owner to say so is right, as long as nobody was told: another may have thought the call over before.
+    CallFinished: _put_owned(finished_calls, "at", "written", "due_at", also=~finished_calls.c.told),
     DebugEvent: PUT_DEBUG_EVENTS,
 }
 """The statement for each type of row, in the order in which a batch is written: a call starts before it ends."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import CallStore
 from app.adapters.tables import call_outcomes, calls, responses
-from app.core.record import Outcome, Response, ToolCall, Turn
+from app.core.rows import Outcome, Response, ToolCall, Turn
 
 ABANDONED = "abandoned"
 """How a call ended that never had a stream."""
@@ -199,13 +199,17 @@ def _json(text: str) -> Any:
 
 
 async def write_afterword(connection: AsyncConnection, outcome: Outcome | None, response: Response) -> None:
-    """Keep what was asked after the call: the outcome, where it grew, and what it cost, which is the call's."""
+    """Keep what was asked after the call: the outcome, where it grew, and what it cost, which is the call's.
+
+    As by one owner more: the rows of the last one may come once more, off the disk of a process that died as it had written them.
+    """
     if outcome is not None:
         values = msgspec.structs.asdict(outcome)
         put = insert(call_outcomes).values(values)
-        await connection.execute(put.on_conflict_do_update(index_elements=["call_sid"], set_=values))
-    whole = func.coalesce(calls.c.cost_usd, 0) + response.cost_usd
-    await connection.execute(update(calls).where(calls.c.call_sid == response.call_sid).values(cost_usd=whole))
+        later = {**values, "epoch": call_outcomes.c.epoch + 1}
+        await connection.execute(put.on_conflict_do_update(index_elements=["call_sid"], set_=later))
+    figures = {"cost_usd": func.coalesce(calls.c.cost_usd, 0) + response.cost_usd, "epoch": calls.c.epoch + 1}
+    await connection.execute(update(calls).where(calls.c.call_sid == response.call_sid).values(figures))
     await connection.execute(insert(responses).values(msgspec.structs.asdict(response)).on_conflict_do_nothing())
 
 

@@ -1,4 +1,4 @@
-"""Reads the books: one call and what happened in it, as rows that were kept. Nothing here writes but the retention."""
+"""Reads the books: one call and what happened in it, as rows that were kept. Closes calls whose process is gone, too."""
 
 import time
 from collections import Counter
@@ -29,19 +29,9 @@ from app.adapters.tables import (
     turns,
     voicemails,
 )
-from app.core.record import (
-    CallRecord,
-    Capture,
-    Consent,
-    Milestone,
-    Outcome,
-    Response,
-    Span,
-    ToolCall,
-    TransferAttempt,
-    Turn,
-)
+from app.core.record import CallRecord
 from app.core.recorded import Recording
+from app.core.rows import Capture, Consent, Milestone, Outcome, Response, Span, ToolCall, TransferAttempt, Turn
 from app.core.standing import MissedCall, Standing, Voicemail
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -52,8 +42,9 @@ RECENT = timedelta(hours=50)
 SPOOLED = timedelta(minutes=1)
 
 SEQ_GAP = 1000
-"""Left free behind the last row of a stream whose end is not on record: its process may be alive, or have died with rows on its
-disk, which are written when it starts again and must not be written over ours. An hour of talk has fewer turns."""
+"""Left free behind the last row that is on record of a call that has talked: its process may be alive, or have died with rows on
+its disk, of that stream or of a later one, which are written when it starts again and must not be written over ours. An hour of
+talk has fewer turns."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +78,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     reconnects: int | None = None
     """Model sessions that took over in mid-call, and the longest time without one; None also for calls of before they were kept."""
     longest_gap_ms: int | None = None
+    epoch: int = 1
+    """Of which of the call's owners the end is, as `Owned` has it; one more once a call was completed after its end."""
     mode_version: str | None = None
     """The stamp of the mode's edition; None for calls of before revision 0015, empty where it was not known."""
 
@@ -244,7 +237,7 @@ class CallStore:
         spans, responses, standing, outcome = kept.spans, kept.responses, kept.standing, kept.outcome
         states = [name for name in kept.milestones if name.startswith("state_")]
         streamed = turns or (standing and standing.streams) or "stream_started" in kept.milestones
-        gap = SEQ_GAP if streamed and call.ended_at is None else 0
+        gap = SEQ_GAP if streamed else 0
         record = CallRecord(
             call_sid=call_sid,
             mode=call.mode,

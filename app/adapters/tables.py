@@ -30,7 +30,7 @@ from sqlalchemy.types import TypeDecorator
 
 REVISIONS = (
     "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012",
-    "0013", "0014", "0015", "0016",
+    "0013", "0014", "0015", "0016", "0017", "0018",
 )  # fmt: skip
 """Every revision in migrations/versions, oldest first: lets a ready server know its schema without loading Alembic."""
 
@@ -79,6 +79,11 @@ def moment() -> DateTime:
     return DateTime(timezone=True)
 
 
+def epoch() -> Column[int]:
+    """Of which of a call's owners a row is, where each of them may write it again: `Owned` in app/core/standing.py."""
+    return Column("epoch", Integer, nullable=False, server_default=text("1"))
+
+
 calls = Table(
     "calls",
     metadata,
@@ -106,6 +111,7 @@ calls = Table(
     Column("reconnects", Integer),
     Column("longest_gap_ms", Integer),
     Column("mode_version", Words),
+    epoch(),
     Index(None, "started_at"),
     Index(None, "from_number", "started_at"),
     Index("ix_calls_open", "started_at", postgresql_where=text("ended_at IS NULL")),
@@ -205,6 +211,7 @@ transfers = Table(
     Column("whisper", Words, nullable=False),
     Column("started_at", moment(), nullable=False),
     Column("ended_at", moment()),
+    epoch(),
     Index(None, "started_at"),
 )
 
@@ -219,6 +226,7 @@ captures = Table(
     Column("value", Words, nullable=False),
     Column("confirmed", Boolean, nullable=False),
     Column("failures", Integer, nullable=False),
+    epoch(),
 )
 
 call_outcomes = Table(
@@ -228,6 +236,7 @@ call_outcomes = Table(
     Column("kind", Words, nullable=False),
     Column("fields", JSONB, nullable=False),
     Column("valid", Boolean, nullable=False),
+    epoch(),
 )
 
 consents = Table(
@@ -240,6 +249,7 @@ consents = Table(
     Column("why", Words, nullable=False),
     Column("how", Words, nullable=False),
     Column("heard", Boolean, nullable=False),
+    epoch(),
 )
 
 recordings = Table(
@@ -266,6 +276,7 @@ call_states = Table(
     Column("streams", Integer, nullable=False),
     Column("tickets", Integer, nullable=False),
     Column("state", JSONB, nullable=False),
+    epoch(),
     Index(None, "at"),
 )
 
@@ -276,6 +287,16 @@ used_tickets = Table(
     Column("used_by", Words, nullable=False),
     Column("at", moment(), nullable=False, server_default=func.now()),
     Index(None, "at"),
+)
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("call_sid", Words, primary_key=True),
+    Column("digest", Words, primary_key=True),
+    Column("state", Words, nullable=False),
+    Column("code", Integer, nullable=False, server_default=text("0")),
+    Column("at", moment(), nullable=False, server_default=func.now()),
 )
 
 missed_calls = Table(

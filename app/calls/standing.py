@@ -59,6 +59,7 @@ def standing(call: LiveCall, owner: str, at: datetime) -> Standing:
     )
     return Standing(
         call_sid=call.info.call_sid,
+        epoch=record.epoch,
         at=at,
         owner=owner,
         streams=call.streams,

@@ -1,8 +1,9 @@
 """Taking calls over: streams and calls that another process of ours began, and what this one must not go on believing.
 
 A call lives in one process, but any process may be asked about it: the carrier's requests go through a proxy. What a process
-remembers of a call holds as long as nobody else has served it since; the number of the stream in each URL of ours tells. What it
-does not remember it reads in the books, and where those do not answer it goes on without.
+remembers of a call holds as long as nobody else has served it since; the numbers in each URL of ours tell: that of the stream, and
+the epoch, which counts the call's owners. What it does not remember it reads in the books, and where those do not answer it goes on
+without. Whoever takes a call up is of an epoch behind all that it hears of, and writes so (`Owned` in app/core/standing.py).
 """
 
 import asyncio
@@ -14,26 +15,38 @@ import structlog
 from app import metrics
 from app.adapters.claims import Claims
 from app.adapters.journal import Journal
-from app.adapters.store import Recalled
+from app.adapters.store import SEQ_GAP, Recalled
 from app.adapters.warm import Warm
 from app.calls.live_call import LiveCall
 from app.calls.outgoing import Outgoing
 from app.calls.standing import restore
 from app.calls.tickets import Ticket, Tickets
 from app.core import events as ev
-from app.core.record import CallInfo, CallRecord, Milestone
+from app.core.record import CallRecord
+from app.core.rows import CallInfo, Milestone
 from app.mode import Mode
 
 log = structlog.get_logger()
 
 UNKNOWN_SEQ = 10_000
-"""Where rows of a call begin whose earlier ones cannot be read, and again so much further for each stream that the carrier's URL
-counts: nothing on record may be written over."""
+"""Where rows of a call begin whose earlier ones cannot be read, and again so much further for each stream, or owner, that the
+carrier's URL counts: nothing on record may be written over."""
 RETRY_SECONDS = 1.0
 OWNER_SECONDS = 0.15
 """So long the books may take to say that a ticket of our own was not used elsewhere."""
 TOOLS_TOLD, TOOL_CHARACTERS = 6, 300
 """Of what was done in another process, the model is told so much."""
+
+
+EPOCH = "epoch"
+
+
+def of_epoch(url: str, epoch: int) -> str:
+    """A URL as an owner of a call gives it to the carrier; the first one's says nothing.
+
+    So whoever is asked by it knows whether somebody has had the call since, though the books may not know it yet.
+    """
+    return url if epoch == 1 else f"{url}{'&' if '?' in url else '?'}{EPOCH}={epoch}"
 
 
 class Takeover(Outgoing):
@@ -59,10 +72,11 @@ class Takeover(Outgoing):
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
-    def outdated(self, call_sid: str, asked: int = 0, transfer: int | None = None) -> bool:
+    def outdated(self, call_sid: str, asked: int = 0, transfer: int | None = None, *, epoch: int = 1) -> bool:
         """Whether another process may have served a call since this one knew of it: then the books are to be read first.
 
-        asked: the number of the stream that the carrier's URL is of, 0 if it says none. transfer: the same for a transfer.
+        asked: the number of the stream that the carrier's URL is of, 0 if it says none. transfer: the same for a transfer. epoch:
+        of who made that URL.
         """
         call = self.calls.get(call_sid)
         if call is None or call.finished or call.streaming:
@@ -70,56 +84,88 @@ class Takeover(Outgoing):
         untouched = bool(call.ticket) and call.streams < call.tickets  # it has not come here, and was perhaps elsewhere
         attempts = call.transfers.attempts
         return (
-            asked > call.tickets
+            epoch > call.record.epoch
+            or asked > call.tickets
             or untouched
             or (transfer is not None and transfer > (attempts[-1].seq if attempts else -1))
         )
 
-    def take_up(self, info: CallInfo, mode: Mode, recalled: Recalled | None, *, asked: int = 0) -> LiveCall | None:
+    def take_up(
+        self,
+        info: CallInfo,
+        mode: Mode,
+        recalled: Recalled | None,
+        *,
+        asked: int = 0,
+        transfer: int | None = None,
+        epoch: int = 1,
+        first: bool = False,
+    ) -> LiveCall | None:
         """Go on with a call that another process began; None if there is no room.
 
-        recalled: what the books know of it. None: they did not answer; its rows then begin far behind those it may have. asked: as
-        for `outdated`: streams are counted by it where the books lag behind, or do not answer, so that no call is resumed for ever.
+        recalled: what the books know of it. None: they did not answer; its rows then begin far behind those it may have. asked,
+        transfer, epoch: as for `outdated`. Streams are counted by it where the books lag behind, or do not answer, so that no call
+        is resumed for ever; and so are its owners. first: it had no stream before this one.
         """
-        known = self.calls.get(info.call_sid)
+        known, theirs = self.calls.get(info.call_sid), recalled.standing if recalled is not None else None
+        on_record = 1 if theirs is None else theirs.epoch
         if known is not None and not known.finished:
-            theirs, ours = recalled.standing if recalled is not None else None, known.kept
-            # its stream did not come here, so it was elsewhere: what was said there must not be written over from the start
-            blind = recalled is None and not known.streams and not self.closing
-            if not blind and (
-                theirs is None or theirs.owner == self.instance or (ours is not None and ours.at >= theirs.at)
-            ):
-                return known  # nobody else has had it since
+            if epoch <= known.record.epoch and self._still_ours(known, recalled):
+                return known
             self._lost(known)
-        if self.closing or self.live >= self.max_calls:
+        if self.closing or self.full:
             return None
         if recalled is not None:
             mode = self.modes.get(recalled.record.mode, mode)
             info = msgspec.structs.replace(info, fields=recalled.fields)
+        elif known is not None:  # whoever has had it since: the URL of a later document does not say the mode
+            mode, info = known.mode, known.info
         call = self._begin(info, mode, milestone="taken_up")
         metrics.calls_taken_up_total.labels("books" if recalled is not None else "none").inc()
-        call.record = recalled.record if recalled is not None else _unknown(info, mode, max(1, asked) * UNKNOWN_SEQ)
+        call.record = recalled.record if recalled is not None else _unknown(info, mode, max(asked, epoch) * UNKNOWN_SEQ)
+        unknown = not call.record.mode
         call.record.mode = mode.name
-        call.transfers.recall(call.record.attempts, first_seq=0 if recalled is not None else call.record.first_seq)
+        call.record.epoch = 1 + max(epoch, on_record, 1 if known is None else known.record.epoch)
+        first_attempt = 0 if recalled is not None else call.record.first_seq
+        call.transfers.recall(
+            call.record.attempts, first_seq=max(first_attempt, 0 if transfer is None else transfer + 1)
+        )
         call.streams = call.tickets = max(1, asked)
         if recalled is not None:
             if recalled.standing is not None:
                 call.streams, call.tickets = 0, asked
                 restore(call, recalled.standing)
+            unseen = max(1, asked) if unknown and not first else call.record.epoch - 1 - on_record
+            _leave_room(call.record, SEQ_GAP * unseen)
             call.captured = recalled.captures
             call.briefing = briefing(recalled)
             self._announce(call)
         log.info("a call is taken up", call_sid=info.call_sid, streams=call.streams, books=recalled is not None)
         return call
 
+    def _still_ours(self, call: LiveCall, recalled: Recalled | None) -> bool:
+        """Whether nobody else has had a call since this process knew of it, as far as the books say."""
+        if recalled is None:
+            # a stream that did not come here was elsewhere: what was said there must not be written over from the start
+            return bool(call.streams) or self.closing
+        theirs, ours = recalled.standing, call.kept
+        if theirs is None or theirs.owner == self.instance or theirs.epoch < call.record.epoch:
+            return True
+        return theirs.epoch == call.record.epoch and ours is not None and ours.at >= theirs.at
+
     def _lost(self, call: LiveCall) -> None:
         """Another process has a call that is remembered here: it is not over, and nothing of it is this one's to count."""
         call.handed_over = True
         self.forget(call)
 
+    async def other_owner(self, call_sid: str) -> str:
+        """Which other process has a call, as far as the books know; empty if none has."""
+        owner = "" if self.claims is None else await self.claims.owner(call_sid)
+        return "" if owner == self.instance else owner
+
     async def elsewhere(self, call: LiveCall) -> bool:
         """Whether another process has a call by now; it is remembered here no more, then."""
-        if self.claims is None or await self.claims.owner(call.info.call_sid) in ("", self.instance):
+        if not await self.other_owner(call.info.call_sid):
             return False
         if not call.streaming and self.calls.get(call.info.call_sid) is call:
             self._lost(call)
@@ -184,12 +230,17 @@ class Takeover(Outgoing):
             call.relay.caller.close(1008, "this ticket was used")
             call.relay.apply(ev.CallerLeft("another process has the call"))
 
-    def cold(self, info: CallInfo, mode: Mode, ticket: Ticket, recalled: Recalled) -> LiveCall | None:
-        """A stream started whose ticket another process gave: its call, unless that streams here, or there is no room."""
+    def cold(
+        self, info: CallInfo, mode: Mode, ticket: Ticket, recalled: Recalled, *, epoch: int = 1
+    ) -> LiveCall | None:
+        """A stream started whose ticket another process gave: its call, unless that streams here, or there is no room.
+
+        epoch: of that process, as its document said.
+        """
         known = self.calls.get(info.call_sid)
         if known is not None and (known.streaming or known.finished):
             return None
-        call = self.take_up(info, mode, recalled)
+        call = self.take_up(info, mode, recalled, asked=ticket.number - 1, epoch=epoch, first=ticket.number == 1)
         if call is None or call is known:
             return call
         if recalled.standing is None:
@@ -232,6 +283,15 @@ def _unknown(info: CallInfo, mode: Mode, first: int) -> CallRecord:
         spans=first,
         responses=first,
     )
+
+
+def _leave_room(record: CallRecord, rows: int) -> None:
+    """Begin so much further on: owners whom the books do not know may have rows there, which are yet to come."""
+    record.first_seq += rows
+    record.tool_calls += rows
+    record.captures += rows
+    record.spans += rows
+    record.responses += rows
 
 
 def nothing_known(call_sid: str) -> Recalled:

@@ -29,7 +29,7 @@ from typing import Any
 import msgspec
 
 from app import metrics
-from app.core.record import Row, TransferAttempt, TransferResult
+from app.core.rows import Row, TransferAttempt, TransferResult
 
 ACCEPT_KEY = "1"
 NAME_LIMIT = 60
@@ -60,6 +60,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     outcome: dict[str, Any] = {}
     result: TransferResult = ""
     ended_at: datetime | None = None
+    epoch: int = 1
+    """Of the row that it was read from, as `Owned` has it."""
     picked_up: bool = False
     """The whisper was asked for: somebody, or something, answered."""
 
@@ -86,7 +88,7 @@ class Transfers:
         self._utc = utc
 
     def recall(self, rows: Sequence[TransferAttempt], *, first_seq: int = 0) -> None:
-        """Go on with what another process began. first_seq: of the next attempt, where there are no rows."""
+        """Go on with what another process began. first_seq: of the next attempt, at least."""
         self._first_seq = first_seq
         self.attempts = [
             Attempt(
@@ -98,6 +100,7 @@ class Transfers:
                 started_at=row.started_at,
                 result=row.result,
                 ended_at=row.ended_at,
+                epoch=row.epoch,
             )
             for row in sorted(rows, key=lambda row: row.seq)
         ]
@@ -178,7 +181,7 @@ class Transfers:
         return next((attempt for attempt in self.attempts if attempt.seq == seq), None)
 
     def _add(self, desk: str, reason: str, *, whisper: str = "", **more: Any) -> Attempt:
-        seq = self.attempts[-1].seq + 1 if self.attempts else self._first_seq
+        seq = max(self._first_seq, self.attempts[-1].seq + 1 if self.attempts else 0)
         attempt = Attempt(
             seq=seq, desk=desk, reason=reason, warm=bool(whisper), whisper=whisper, started_at=self._utc(), **more
         )
@@ -197,6 +200,7 @@ class Transfers:
         self._put(
             TransferAttempt(
                 call_sid=self.call_sid,
+                epoch=attempt.epoch,
                 seq=attempt.seq,
                 desk=attempt.desk,
                 reason=attempt.reason,

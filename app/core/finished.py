@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-import msgspec
+from app.core.standing import Owned
 
 
-class CallFinished(msgspec.Struct, frozen=True, kw_only=True):
+class CallFinished(Owned, frozen=True, kw_only=True):
     """The call is over, and its last tool has come back: nothing more is written of it, and the business may be told.
 
     written: fields of the outcome that tools have written; nothing else may.

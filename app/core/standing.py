@@ -5,9 +5,22 @@ from typing import Any
 
 import msgspec
 
+NOBODY = 0
+"""An epoch of none of a call's owners: such a row replaces nothing. It closes a call whose end is not on record."""
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a call stands, beyond what its other rows tell: what another process needs to go on with it. The latest wins.
+
+class Owned(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that each process which has the call may write again: the latest wins, but never one of an earlier owner.
+
+    epoch: a call's owners are counted, 1 for the process that it began in. Whoever takes it up has a higher one than the process
+    before, so that what that one still has on its disk, or says late, does not undo what is known by then. No clock takes part.
+    """
+
+    epoch: int = 1
+
+
+class Standing(Owned, frozen=True, kw_only=True):
+    """How a call stands, beyond what its other rows tell: what another process needs to go on with it.
 
     owner: the process that has the call. streams: those that began, and tickets: those that were offered, over all processes.
     state: as `app/calls/standing.py` has it.

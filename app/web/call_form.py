@@ -4,7 +4,8 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-from app.core.record import CallInfo
+from app.calls.takeover import EPOCH
+from app.core.rows import CallInfo
 from app.web.guard import Form
 
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -26,6 +27,11 @@ def number_in(request: Request, name: str) -> int | None:
 def whole(text: str) -> int | None:
     """Digits as a small whole number; None for anything else."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
+
+
+def epoch_in(request: Request) -> int:
+    """Which owner of a call has made a URL of ours."""
+    return number_in(request, EPOCH) or 1
 
 
 def info_of(form: Form) -> CallInfo:

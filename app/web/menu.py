@@ -18,9 +18,10 @@ import structlog
 from app import keypad
 from app.calls.live_call import LiveCall, Next, outcome_row
 from app.calls.switchboard import Switchboard
+from app.calls.takeover import of_epoch
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import Milestone, ToolCall
+from app.core.rows import Milestone, ToolCall
 from app.flows import Flow
 from app.keypad import Ask, Goodbye, Look, Person, Place, Step
 from app.mode import Mode
@@ -233,7 +234,8 @@ class KeypadMenu:
         return menu
 
     def _place_url(self, call: LiveCall, place: Place) -> str:
-        return self.url(f"{PATH}?{urlencode({'mode': call.mode.name, **msgspec.to_builtins(place)})}")
+        url = self.url(f"{PATH}?{urlencode({'mode': call.mode.name, **msgspec.to_builtins(place)})}")
+        return of_epoch(url, call.record.epoch)
 
 
 def place_of(query: str) -> Place | None:

@@ -13,7 +13,9 @@ import structlog
 from app import metrics
 from app.calls.live_call import LiveCall, Step
 from app.calls.switchboard import Switchboard
-from app.core.record import CallInfo, CallRecord, CallStarted
+from app.calls.takeover import of_epoch
+from app.core.record import CallRecord
+from app.core.rows import CallInfo, CallStarted
 from app.core.standing import MissedCall, Voicemail
 from app.settings import Settings
 from app.web import whispers
@@ -101,13 +103,16 @@ class Rungs:
             return ""
         if call is not None:
             call.led_to_person = True
-            if call.how == "abandoned" and not call.streams:
+            if call.how == "abandoned" and call.door == "none":
                 call.how = "failed"
             self.board.note(call, "led_to_person")
             self.board.keep(call)
         metrics.rungs_total.labels("person").inc()
         return twiml.dial(
-            number=number, caller_id=self._caller_id(info), dialed_url=self.url("/twilio/dialed"), say=say
+            number=number,
+            caller_id=self._caller_id(info),
+            dialed_url=of_epoch(self.url("/twilio/dialed"), 1 if call is None else call.record.epoch),
+            say=say,
         )
 
     def busy(self, info: CallInfo, mode_name: str) -> str:
@@ -181,7 +186,10 @@ class Rungs:
         return twiml.dial(
             number=office.desks[desk].number,
             caller_id=self._caller_id(call.info),
-            dialed_url=self.url("/twilio/dialed" + (f"?transfer={attempt.seq}" if attempt is not None else "")),
+            dialed_url=of_epoch(
+                self.url("/twilio/dialed" + (f"?transfer={attempt.seq}" if attempt is not None else "")),
+                call.record.epoch,
+            ),
             whisper_url=whispers.url(self.url, call.transfers),
             ring_tone=office.ring_tone,
         )

@@ -15,13 +15,15 @@ from app.adapters.link import Link
 from app.adapters.store import Recalled
 from app.calls.live_call import LiveCall
 from app.calls.switchboard import Switchboard
+from app.calls.takeover import EPOCH
 from app.calls.tickets import Ticket
 from app.core import events as ev
-from app.core.record import CallInfo
+from app.core.rows import CallInfo
 from app.errors import PeerError
 from app.log import of_call
 from app.mode import Mode
 from app.relay import Relay
+from app.web.call_form import whole
 from app.web.guard import Guard
 from app.wire import twilio
 
@@ -156,7 +158,8 @@ class PhoneStream:
         )
         ticket, recalled = self.verdict.stranger, self.verdict.recalled
         if ticket is not None and recalled is not None:
-            return self.board.cold(info, self.verdict.mode, ticket, recalled)
+            epoch = whole(told.get(EPOCH, "")) or 1
+            return self.board.cold(info, self.verdict.mode, ticket, recalled, epoch=epoch)
         return self.board.bare(info, self.verdict.mode)
 
     def _refuse(self, why: str) -> None:

@@ -12,15 +12,16 @@ from starlette.websockets import WebSocket
 from app.adapters.store import CallStore
 from app.calls.live_call import LiveCall, Next, Step
 from app.calls.switchboard import Switchboard
+from app.calls.takeover import EPOCH, of_epoch
 from app.calls.transfers import Transfers
-from app.core.record import CallInfo
+from app.core.rows import CallInfo
 from app.log import of_call
 from app.mode import Mode
 from app.registry import Registry
 from app.settings import Settings
 from app.web import menu, rungs, whispers
 from app.web.asgi_link import AsgiLink
-from app.web.call_form import OVER, asked_for, info_of, number_in, whole
+from app.web.call_form import OVER, asked_for, epoch_in, info_of, number_in, whole
 from app.web.cold_streams import ColdStreams
 from app.web.earlier import Earlier
 from app.web.fly import Elsewhere, Fly
@@ -55,7 +56,7 @@ class Voice:
         self.board = board
         self.guard = guard
         self.registry = registry
-        self.earlier = Earlier(books)
+        self.earlier = Earlier(books) if cold is None else cold.earlier
         self.fly = Fly(settings.fly_machine)
         self.cold = cold or ColdStreams(board, self.earlier, self.fly)
         self.rungs = Rungs(settings, board, self._url, self._onward, self._stream)
@@ -189,7 +190,8 @@ class Voice:
         if not info.call_sid or info.call_sid in self.board.departed:
             return twiml.hang_up(SORRY_GOODBYE if not info.call_sid else "")
         asked = parse_qs(wrong.query)
-        mode = await self._remember(request, info, asked=whole(asked.get("streams", [""])[0]) or 0, begins=True)
+        streams, epoch = (whole(asked.get(name, [""])[0]) or 0 for name in ("streams", EPOCH))
+        mode = await self._remember(request, info, asked=streams, epoch=epoch, begins=True)
         call = self.board.calls.get(info.call_sid)
         if call is None:
             call = self.board.incoming(info, mode)
@@ -297,22 +299,31 @@ class Voice:
     # --- parts ------------------------------------------------------------------------------------------------------
 
     async def _remember(
-        self, request: Request, info: CallInfo, *, asked: int = 0, transfer: int | None = None, begins: bool = False
+        self,
+        request: Request,
+        info: CallInfo,
+        *,
+        asked: int = 0,
+        transfer: int | None = None,
+        epoch: int = 0,
+        begins: bool = False,
     ) -> Mode:
         """Have the switchboard know a call that another process has had, as far as the books do; the mode that was asked for.
 
-        begins: a call of which nobody knows anything is a new one, and is not taken up.
+        asked, transfer, epoch: as `Takeover.outdated` has them, epoch where it is not the request's own URL that says it. begins: a
+        call of which nobody knows anything is a new one, and is not taken up.
         """
+        epoch = epoch or epoch_in(request)
         mode, call = self._mode(request, info), self.board.calls.get(info.call_sid)
         known = self.board.knows(info.call_sid)
         if self.board.closing or (self.board.draining and not known) or (call is not None and call.handed_over):
             self.fly.let_another(request)
-        if not info.call_sid or (known and not self.board.outdated(info.call_sid, asked, transfer)):
+        if not info.call_sid or (known and not self.board.outdated(info.call_sid, asked, transfer, epoch=epoch)):
             return mode
         recalled = await self.earlier.recall(info.call_sid)
         nobody = recalled is not None and not recalled.record.mode and recalled.standing is None
         if self.board.calls.get(info.call_sid) is call and not (begins and nobody):
-            self.board.take_up(info, mode, recalled, asked=asked)
+            self.board.take_up(info, mode, recalled, asked=asked, transfer=transfer, epoch=epoch)
         return mode
 
     def _done(self, info: CallInfo, form: Form) -> str:
@@ -330,7 +341,11 @@ class Voice:
             url=f"{self.settings.socket_url}/voice/ws/{call.mode.name}/{call.ticket}",
             next_url=self._next_url(call),
             status_url=self._url("/twilio/stream-status"),
-            parameters={"caller": call.info.caller, "dialled": call.info.dialled},
+            parameters={
+                "caller": call.info.caller,
+                "dialled": call.info.dialled,
+                **({EPOCH: str(call.record.epoch)} if call.record.epoch > 1 else {}),
+            },
             announcement=call.notice.before,
             language=call.notice.announcement.language,
         )
@@ -338,7 +353,8 @@ class Voice:
 
     def _next_url(self, call: LiveCall) -> str:
         """What is asked behind this stream. It says which stream that was: another process may know of fewer."""
-        return self._url("/twilio/next" + (f"?streams={call.tickets}" if call.tickets > 1 else ""))
+        url = self._url("/twilio/next" + (f"?streams={call.tickets}" if call.tickets > 1 else ""))
+        return of_epoch(url, call.record.epoch)
 
     def _url(self, path: str) -> str:
         return self.settings.public_url + path

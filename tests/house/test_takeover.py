@@ -4,28 +4,35 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
-from app.adapters.store import Recalled
+from app.adapters.store import SEQ_GAP, Recalled
 from app.calls.handover import Handover
-from app.calls.live_call import LiveCall
+from app.calls.live_call import LiveCall, Next, outcome_row
 from app.calls.roster import KEEP_AT_ONCE, KEEP_SECONDS
 from app.calls.standing import restore, standing
 from app.calls.switchboard import DIAL_SECONDS, STREAMS
-from app.calls.takeover import UNKNOWN_SEQ, briefing
+from app.calls.takeover import UNKNOWN_SEQ, briefing, nothing_known, of_epoch
+from app.calls.tickets import Ticket
 from app.calls.toolbox import Toolbox
+from app.calls.transfers import Transfers
 from app.core import effects as do
 from app.core.finished import CallFinished
-from app.core.record import CallRecord, ToolCall
+from app.core.record import CallRecord
+from app.core.rows import CallEnded, Consent, Outcome, ToolCall, TransferAttempt
+from app.core.standing import NOBODY, Owned, Standing
 from app.mode import CallContext, Disclosure, Mode, tool
 from modes.receptionist import mode as receptionist
 from tests.house.test_ticket_life import INFO, Stage
 from tests.house.test_toolbox import context
+
+NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -44,6 +51,16 @@ def test_a_call_whose_stream_was_elsewhere_is_not_written_over_when_the_books_do
     assert taken is not ours
     assert (taken.record.first_seq, taken.record.tool_calls, taken.record.spans) == (UNKNOWN_SEQ,) * 3
     assert taken.streams == 1, "what comes next is a talk that was interrupted, and no greeting"
+
+
+def test_a_call_keeps_the_mode_that_it_is_known_by_when_the_books_do_not_answer(stage: Stage) -> None:
+    """Later documents are asked for without `?mode=`, and the dialled number may stand for another one."""
+    ours = stage.rings(Disclosure(when="never"))
+    taken = stage.board.take_up(replace(INFO, fields={}), replace(receptionist, name="of-the-number"), None)
+    assert taken is not None
+    assert taken is not ours
+    assert (taken.mode.name, taken.record.mode) == (ours.mode.name, ours.mode.name)
+    assert taken.info is ours.info
 
 
 def test_a_call_that_streamed_here_goes_on_as_it_is_known_when_the_books_do_not_answer(stage: Stage) -> None:
@@ -93,7 +110,7 @@ def test_a_call_that_is_over_is_not_kept_for_the_hours_that_a_dial_may_take(stag
 
     async def dials() -> None:
         call = stage.board.calls[INFO.call_sid]
-        stage.board._finish_later(DIAL_SECONDS, call, asked=True)
+        stage.board._finish_later(DIAL_SECONDS, call)
         stage.board.finish(call)
         stage.board.forget(call)
 
@@ -184,3 +201,118 @@ def test_the_model_is_told_what_was_begun_and_is_not_known_to_be_done() -> None:
     words = briefing(Recalled(record=CallRecord(call_sid="CA1", mode="m"), tools=[late]))
     assert "not known whether it was done" in words
     assert 'book({"day":"monday"})' in words
+
+
+# --- whose a call is ------------------------------------------------------------------------------------------------------
+
+
+def known(epoch: int, *, owner: str = "another", at: datetime = datetime(2026, 11, 24, tzinfo=UTC)) -> Recalled:
+    """What the books say of the call: who had it last, as far as they know."""
+    row = Standing(
+        call_sid=INFO.call_sid, at=at, owner=owner, streams=1, tickets=1, state={"first_seq": 7}, epoch=epoch
+    )
+    return Recalled(record=CallRecord(call_sid=INFO.call_sid, mode="receptionist", first_seq=1007), standing=row)
+
+
+@pytest.mark.parametrize(
+    ("books", "url", "epoch", "first_seq"),
+    [(known(1), 1, 2, 1007), (known(4), 1, 5, 1007), (known(2), 4, 5, 3007), (None, 3, 4, 3 * UNKNOWN_SEQ)],
+)
+def test_whoever_takes_a_call_up_is_behind_all_that_had_it_by_the_books_or_by_the_carrier_s_url(
+    stage: Stage, books: Recalled | None, url: int, epoch: int, first_seq: int
+) -> None:
+    """Of owners whom the books do not know yet rows are still to come: room is left for each."""
+    taken = stage.board.take_up(INFO, receptionist, books, epoch=url)
+    assert taken is not None
+    assert (taken.record.epoch, taken.record.first_seq) == (epoch, first_seq)
+
+
+def test_every_row_of_a_call_that_was_taken_up_says_whose_it_is(stage: Stage) -> None:
+    taken = stage.board.take_up(INFO, receptionist, known(1))
+    assert taken is not None
+    taken.door, taken.next = "asgi", Next("dial", "sales")  # it talks here
+    taken.transfers.begin("sales", "a quote")
+    taken.write(Consent(call_sid="CA1", at=NOW, what="ai", text="", why="", how="greeting", heard=True))
+    stage.rows.append(outcome_row(taken.record, receptionist))
+    stage.rows.append(taken.record.ended(NOW, "x"))
+    stage.board.keep(taken)
+    stage.board.finish(taken)
+    owned = [row for row in stage.rows if isinstance(row, Owned)]
+    kinds = {TransferAttempt, Consent, Outcome, CallEnded, Standing, CallFinished}
+    assert {type(row) for row in owned} == kinds
+    assert {row.epoch for row in owned} == {2}
+
+
+def test_a_key_that_is_pressed_in_a_process_without_the_call_counts_as_its_owner_s_word(stage: Stage) -> None:
+    attempt = TransferAttempt(
+        call_sid="CA1", seq=0, desk="d", reason="", result="", whisper="w", started_at=NOW, ended_at=None, epoch=3
+    )
+    elsewhere = Transfers("CA1", stage.rows.put)
+    elsewhere.recall([attempt])
+    assert elsewhere.accepts(0, "1")
+    assert stage.rows[-1] == replace(attempt, result="accepted")
+
+
+@pytest.mark.parametrize("books", [known(1, owner=""), None])
+def test_a_url_of_a_later_owner_s_tells_that_a_call_which_is_known_here_was_elsewhere(
+    stage: Stage, books: Recalled | None
+) -> None:
+    """The books lag behind, or are away."""
+    ours = stage.rings(Disclosure(when="never"))
+    ours.streams = ours.tickets
+    assert not stage.board.outdated(INFO.call_sid)
+    assert stage.board.outdated(INFO.call_sid, epoch=2)
+    taken = stage.board.take_up(INFO, receptionist, books, epoch=2)
+    assert taken is not None
+    assert taken is not ours
+    assert taken.record.epoch == 3
+
+
+def test_no_clock_decides_whose_a_call_is(stage: Stage) -> None:
+    """The clock of the process that took it up goes a year behind ours."""
+    ours = stage.rings(Disclosure(when="never"))
+    ours.streams = ours.tickets
+    assert ours.kept is not None
+    past = ours.kept.at - timedelta(days=365)
+    assert stage.board.take_up(INFO, receptionist, known(1, at=past)) is ours, (
+        "rows of code of before have but their clock"
+    )
+    taken = stage.board.take_up(INFO, receptionist, known(2, at=past))
+    assert taken is not ours
+
+
+def test_a_transfer_begins_behind_one_that_the_carrier_speaks_of_and_the_books_do_not(stage: Stage) -> None:
+    taken = stage.board.take_up(INFO, receptionist, known(1), transfer=0)
+    assert taken is not None
+    assert taken.transfers.begin("sales", "a quote").seq == 1
+
+
+def test_a_url_says_whose_it_is() -> None:
+    assert of_epoch("https://x/twilio/next", 1) == "https://x/twilio/next"
+    assert of_epoch("https://x/twilio/next?streams=2", 3) == "https://x/twilio/next?streams=2&epoch=3"
+    assert of_epoch("https://x/twilio/dialed", 3) == "https://x/twilio/dialed?epoch=3"
+
+
+def test_who_took_a_call_up_and_did_not_talk_closes_it_only_if_nobody_else_has(stage: Stage) -> None:
+    taken = stage.board.take_up(INFO, receptionist, known(1))
+    assert taken is not None
+    stage.board.finish(taken)
+    (end,) = [row for row in stage.rows if isinstance(row, CallEnded)]
+    assert end.epoch == NOBODY
+
+
+@pytest.mark.parametrize(("number", "first_seq"), [(1, 0), (2, SEQ_GAP), (3, 2 * SEQ_GAP)])
+def test_rows_of_streams_that_the_books_know_nothing_of_are_not_written_over_by_the_next_one(
+    stage: Stage, number: int, first_seq: int
+) -> None:
+    """Their process is cut off from Postgres, and its rows are on its disk."""
+    ticket = Ticket(owner="another", number=number, until=0, call_sid=INFO.call_sid)
+    taken = stage.board.cold(INFO, receptionist, ticket, nothing_known(INFO.call_sid))
+    assert taken is not None
+    assert (taken.record.first_seq, taken.streams, taken.tickets) == (first_seq, number - 1, number)
+
+
+def test_nor_by_who_is_asked_what_is_next(stage: Stage) -> None:
+    taken = stage.board.take_up(INFO, receptionist, nothing_known(INFO.call_sid))
+    assert taken is not None
+    assert taken.record.first_seq == SEQ_GAP

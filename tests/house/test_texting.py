@@ -1,6 +1,7 @@
 """Texts to callers, where the conversations of a mode do not reach: what is set up, who may get one, what is remembered."""
 
 import asyncio
+from typing import Literal
 
 import pytest
 
@@ -8,7 +9,7 @@ from app import settings
 from app.adapters.texted import Texted
 from app.calls import texting
 from app.calls.texting import Texting, takes_texts
-from app.core.record import CallInfo, Milestone
+from app.core.rows import CallInfo, Milestone
 from app.errors import ToolError
 from app.outside import trial
 
@@ -119,3 +120,79 @@ def test_a_telephone_takes_texts(number: str) -> None:
 )  # fmt: skip
 def test_what_is_no_telephone_or_costs_money_takes_none(number: str) -> None:
     assert not takes_texts(number)
+
+
+# --- over processes -------------------------------------------------------------------------------------------------------
+
+
+class Book:
+    """What the books say of a text, and what they are told."""
+
+    def __init__(self, claim: Literal["mine"] | Texted | None) -> None:
+        self.answer = claim
+        self.settled: list[tuple[str, str, Texted]] = []
+        self.asked = 0
+
+    async def claim(self, call_sid: str, words: str) -> Literal["mine"] | Texted | None:
+        self.asked += 1
+        return self.answer
+
+    async def settle(self, call_sid: str, words: str, texted: Texted) -> bool:
+        self.settled.append((call_sid, words, texted))
+        return True
+
+
+def house(claim: Literal["mine"] | Texted | None) -> tuple[Texting, Box, Book, list[Milestone]]:
+    box, book, rows = Box(), Book(claim), list[Milestone]()
+    box.open.set()
+    return Texting(box, OURS, rows.append, book), box, book, rows
+
+
+@pytest.mark.parametrize("taken_up", [False, True])
+async def test_a_text_is_claimed_and_then_sent_and_the_books_are_told_what_became_of_it(taken_up: bool) -> None:
+    texts, box, book, rows = house("mine")
+    await texts.to(call(), taken_up=taken_up)("Hello.")
+    await texts.close()
+    assert [body for _, _, body in box.texts] == ["Hello."]
+    assert book.settled == [("CA1", "Hello.", Texted("sent"))]
+    assert [row.name for row in rows] == ["text_sent"]
+
+
+async def test_a_text_that_another_process_has_sent_is_not_sent_again_and_the_caller_is_told_that_it_was() -> None:
+    texts, box, book, rows = house(Texted("sent"))
+    await texts.to(call(), taken_up=True)("Hello.")
+    await texts.close()
+    assert (box.texts, book.settled, rows) == ([], [], [])
+
+
+async def test_nobody_claims_to_know_of_a_text_that_another_process_was_asking_for_as_it_died() -> None:
+    texts, box, _, _ = house(Texted("unknown"))
+    with pytest.raises(ToolError, match="not known whether the text was sent"):
+        await texts.to(call(), taken_up=True)("Hello.")
+    assert box.texts == []
+
+
+async def test_without_the_books_who_took_the_call_up_sends_nothing_and_says_so() -> None:
+    texts, box, _, _ = house(None)
+    with pytest.raises(ToolError, match="not known whether the text was sent"):
+        await texts.to(call(), taken_up=True)("Hello.")
+    assert box.texts == []
+
+
+async def test_without_the_books_the_process_that_the_call_began_in_sends_and_tells_them_later() -> None:
+    texts, box, book, _ = house(None)
+    await texts.to(call())("Hello.")
+    await texts.close()
+    assert len(box.texts) == len(book.settled) == 1
+
+
+async def test_what_the_carrier_refused_here_is_asked_for_again_on_the_same_claim() -> None:
+    texts, box, book, _ = house("mine")
+    box.answer = Texted("refused", 20429)
+    with pytest.raises(ToolError, match="busy"):
+        await texts.to(call())("Hello.")
+    book.answer, box.answer = Texted("unknown"), Texted("sent")
+    await texts.to(call())("Hello.")
+    await texts.close()
+    assert [texted.state for _, _, texted in book.settled] == ["refused", "sent"]
+    assert (len(box.texts), book.asked) == (2, 1)

@@ -119,10 +119,12 @@ class Stage:
         return json.dumps([event for event in newest.received if event["type"] == "conversation.item.create"])
 
 
-async def start(stack: AsyncExitStack, server: Server, variables: dict[str, str]) -> tuple[Running, Path]:
-    """One more server."""
+async def start(
+    stack: AsyncExitStack, server: Server, variables: dict[str, str], folder: Path | None = None
+) -> tuple[Running, Path]:
+    """One more server. folder: the data of one that was killed, which starts again."""
     own = {**variables, "PORT": str(server.port), "INSTANCE": server.name}
-    return await stack.enter_async_context(started_server(quiet=True, folder=None, **own))
+    return await stack.enter_async_context(started_server(quiet=True, folder=folder, **own))
 
 
 @asynccontextmanager
