@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.late_indexes import build_missing
@@ -11,6 +12,8 @@ from app.calls.switchboard import Switchboard
 from app.jobs.recording_care import care_for_recordings
 from app.jobs.tidying import tidy
 from app.settings import Settings
+
+log = structlog.get_logger()
 
 
 def start_jobs(
@@ -30,4 +33,13 @@ def start_jobs(
         "sums of days": keep_counting(engine, settings.office.zone),
         "courier": courier,
     }
-    return [asyncio.create_task(job, name=name) for name, job in jobs.items()]
+    tasks = [asyncio.create_task(job, name=name) for name, job in jobs.items()]
+    for task in tasks:
+        task.add_done_callback(_tell_of_fault)
+    return tasks
+
+
+def _tell_of_fault(job: asyncio.Task[object]) -> None:
+    """A job that broke is not begun again before the next start: somebody has to know, and nobody awaits it until then."""
+    if not job.cancelled() and (wrong := job.exception()) is not None:
+        log.error("a fault of ours ended a job of the house", job=job.get_name(), exc_info=wrong)

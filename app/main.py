@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import get_args
 
 import msgspec
 import structlog
@@ -21,6 +22,7 @@ from app.adapters.data_folder import kept_secret
 from app.adapters.database import check, make_engine
 from app.adapters.endpoint import Endpoint, Known
 from app.adapters.engine_session import EngineSession
+from app.adapters.in_time import Patience
 from app.adapters.journal import Journal
 from app.adapters.journal_disk import JournalDisk
 from app.adapters.model_link import ModelSession
@@ -31,6 +33,7 @@ from app.adapters.sessions import sessions
 from app.adapters.spare import Spares, SpareTimes
 from app.adapters.spool_folder import SpoolFolder
 from app.adapters.store import CallStore
+from app.adapters.text_claims import TextClaims
 from app.adapters.warm import Warm
 from app.calls.dialler import Dialler, Lines
 from app.calls.first_words import first_words
@@ -42,8 +45,9 @@ from app.calls.spoken_calls import SpokenCalls
 from app.calls.switchboard import Switchboard
 from app.calls.texting import TextCarrier, Texting
 from app.calls.tickets import Tickets
+from app.clips import ClipName, clip
 from app.core.phases import Terms
-from app.core.record import CallInfo, DebugEvent
+from app.core.rows import CallInfo
 from app.errors import OffhookError
 from app.house_jobs import start_jobs
 from app.jobs.traces import TracedJournal, traces_of
@@ -105,6 +109,8 @@ class House:
         self.endpoint = endpoint
         self.stand_in = stand_in
         self.registry = registry.find(settings)
+        for name in get_args(ClipName):
+            clip(name)  # a recording that is missing is noticed now, and not in a call
         for warning in self.registry.warnings:
             log.warning("a mode is answered otherwise than it says", what=warning)
         disk = JournalDisk(SpoolFolder(settings.data / "spool", settings.spool_mb << 20))
@@ -116,13 +122,14 @@ class House:
         self.known = Known()
         self.sessions = sessions(engine)
         sender = settings.twilio_phone_number or (TRIAL_NUMBER if trial(settings) else "")
-        self.texting = Texting(text_carrier, sender, self.journal.put)
+        self.texting = Texting(text_carrier, sender, self.journal.put, TextClaims(engine))
         times = _spare_times(settings, endpoint.profile.session_minutes * 60)
         spares = Spares(settings.spare_links, self._room, self.known, times)
         self.servers = Servers(servers_of(settings, endpoint))
         self.warm = Warm(self.session, spares, primes=settings.prime_model, servers=self.servers)
         self.recorder = Recorder(settings.recording, settings.data, self.journal.put)
         self.book = OutboundBook(engine)
+        self.patience = Patience()
         self.board = Switchboard(
             office=settings.office,
             modes=self.registry.modes,
@@ -154,7 +161,7 @@ class House:
         self.board.spending = Spending.of(settings, engine, self.lag, settled=self.journal.flush)
         if self.traces is not None:
             self.traces.watch(self.board, self.warm)
-        self.cold = ColdStreams(self.board, Earlier(CallStore(engine)), Fly(settings.fly_machine))
+        self.cold = ColdStreams(self.board, Earlier(CallStore(engine), self.patience), Fly(settings.fly_machine))
         self.own = OwnDoor(settings, self.board, self.registry.modes, lambda: self.journal.pending)
         self.console = Console(
             settings=settings,
@@ -230,8 +237,7 @@ class House:
         return 0 if self.board.draining or self.board.closing else self.settings.max_calls - self.board.live
 
     def _note(self, call_sid: str, text: bytes) -> None:
-        event: DebugEvent | None = debug_event(call_sid, "model", text)
-        if event is not None:
+        if (event := debug_event(call_sid, "model", text)) is not None:
             self.journal.put(event)
 
     def routes(self) -> list[BaseRoute]:
@@ -287,7 +293,7 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
             lines=lines,
             text_carrier=text_carrier,
         )
-        house.board.claims = await stack.enter_async_context(open_claims(database_url))
+        house.board.claims = await stack.enter_async_context(open_claims(database_url, house.patience))
         if not settings.database_url:
             await house.put_demo_rows()
         models = sorted({mode.model or settings.realtime_model for mode in house.registry.modes.values()})
@@ -297,10 +303,10 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
         house.warm.open(endpoint, models)
         await house.journal.adopt()
         writer = asyncio.create_task(house.journal.run(), name="journal")
-        dialling = asyncio.create_task(house.dialler.run(), name="dialler")
         await house.journal.flush(REPLAY_SECONDS)
         warn_of_guesses(settings.prices, [] if stand_in else models)
         house.lag.start()
+        dialling = asyncio.create_task(house.dialler.run(), name="dialler")
         courier = bring_word(settings, engine, house.registry.modes, endpoint, house.known)
         jobs = start_jobs(settings, engine, database_url, house.board, courier)
         metrics.journal_spooled.set_function(lambda: house.journal.pending)
@@ -324,7 +330,7 @@ async def open_house(settings: Settings, database_url: str) -> AsyncIterator[Hou
             if house.traces is not None:
                 await house.traces.close()
             writer.cancel()
-            await asyncio.gather(writer, *jobs, return_exceptions=True)
+            await asyncio.gather(writer, dialling, *jobs, return_exceptions=True)
 
 
 def create_app(settings: Settings, database_url: str) -> Starlette:

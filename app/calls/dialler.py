@@ -23,7 +23,7 @@ from app.calls.live_call import LiveCall
 from app.calls.spending import Cap
 from app.calls.switchboard import Redirector, Switchboard
 from app.core import events as ev
-from app.core.record import CallInfo
+from app.core.rows import CallInfo
 from app.errors import CallRefused
 from app.mode import Mode
 from app.outbound import Placed, Wish, check
@@ -46,6 +46,8 @@ RESULTS: Mapping[str, Result] = {
     "completed": "answered", "busy": "busy", "no-answer": "no_answer", "failed": "failed", "canceled": "canceled", "gone": "lost",
 }  # fmt: skip
 """By the carrier's word for how a call ended."""
+ANSWERED: Mapping[str, Result] = {"person": "answered", "machine": "message_left", "fax": "fax"}
+"""What an answered call came to, by who picked up."""
 
 
 class Carrier(Protocol):
@@ -252,7 +254,7 @@ class Dialler:
 
     # --- what the carrier tells -------------------------------------------------------------------------------------
 
-    async def answered(self, reference: str, call_sid: str, *, from_state: str = "") -> LiveCall | None:
+    async def answered(self, reference: str, call_sid: str) -> LiveCall | None:
         """Somebody picked up: the call, prepared here or to be prepared now; None if it is none of ours, or there is no room."""
         known = self.board.calls.get(call_sid)
         if known is not None and not known.finished:
@@ -286,9 +288,9 @@ class Dialler:
         result = RESULTS.get(status, "failed")
         call = self.board.calls.get(call_sid)
         if call is not None:
-            if call.picked_up is not None and call.picked_up.who != "person" and result == "answered":
-                result = "message_left" if call.picked_up.who == "machine" else "fax"
-            if not call.streams and result not in ("answered", "message_left", "fax"):
+            if call.picked_up is not None and result == "answered":
+                result = ANSWERED[call.picked_up.who]
+            if not call.streams and result not in ANSWERED.values():
                 call.how = result
         self.board.ended(call_sid)
         placed = await self.book.placed(reference)
@@ -297,8 +299,7 @@ class Dialler:
             return
         verdict = placed.attempts[seq - 1].answered_by if seq <= len(placed.attempts) else ""
         if result == "answered" and verdict:
-            picked_up = who_picked_up(verdict).who
-            result = {"machine": "message_left", "fax": "fax"}.get(picked_up, "answered")  # type: ignore[assignment]
+            result = ANSWERED[who_picked_up(verdict).who]
         await self.book.dialled(reference, seq, call_sid)
         await self._ended(reference, seq, result)
 

@@ -1,6 +1,6 @@
 """What a call's tools are given: the business, the office and the time, texts, the caller. The switchboard's part of it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
@@ -11,28 +11,20 @@ from app.calls.takeover import Takeover
 from app.calls.texting import Texting
 from app.calls.toolbox import Toolbox
 from app.captures.ledger import CaptureLedger
-from app.errors import ToolError
 from app.mode import CallContext, Store
-from app.rules.office import Office
 
 
 class Equipment(Takeover):
     """Makes the toolbox of a call: one over all its streams, and its keypad menu."""
 
-    office: Office
     store: Store
     texting: Texting
     sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]]
-    no_calls: Callable[[str, str], Awaitable[None]] | None
-
-    def office_of(self, call: LiveCall) -> Office:
-        """The business as it was described when the call's version of its mode was loaded."""
-        return call.mode.edition.office or self.office
 
     def toolbox(self, call: LiveCall) -> Toolbox:
         """A call's tools, for its talk or its keypad menu: the same ones over all its streams."""
         if call.toolbox is None:
-            captures = CaptureLedger(call.info.call_sid, self.journal.put, call.record.captures)
+            captures = CaptureLedger(call.info.call_sid, call.write, call.record.captures)
             captures.recall(call.captured)
             call.toolbox = Toolbox(call.mode, lambda key: self._context(call, key), captures)
             call.toolbox.done_before = call.record.done_before
@@ -59,13 +51,8 @@ class Equipment(Takeover):
             outcome=call.record.outcome,
             open_now=office.open_at(now),
             caller_turns=call.record.caller_turns,
-            text=self.texting.to(call.info),
+            text=self.texting.to(call.info, taken_up=call.record.epoch > 1),
             session=self.sessions,
             fields=call.info.fields,
             never_call=lambda: self.never_call(call.info),
         )
-
-
-def no_session() -> AbstractAsyncContextManager[AsyncSession]:
-    """`CallContext.session` where there is no database of the house's."""
-    raise ToolError("The database cannot be used at the moment. Say so, and offer to take a message or a person.")

@@ -18,9 +18,11 @@ from app.consent import NO_NOTICE
 from app.core import effects as do
 from app.core import events as ev
 from app.core.memory import Memory
-from app.core.record import CallInfo, CallRecord, Capture, Milestone, Outcome
-from app.core.standing import Standing
+from app.core.record import CallRecord
+from app.core.rows import CallInfo, Capture, Milestone, Outcome, Row
+from app.core.standing import Owned, Standing
 from app.mode import Mode
+from app.others_words import misfit
 from app.relay import Relay
 from app.rules.office import E164, Office
 
@@ -74,7 +76,7 @@ class LiveCall:
         self.board = board
         self.info = info
         self.mode = mode
-        self.record = CallRecord(call_sid=info.call_sid, mode=mode.name, spoken=[], outcome={})
+        self.record = CallRecord(call_sid=info.call_sid, mode=mode.name)
         self.notice = NO_NOTICE
         """What is announced to the caller, and whether it was heard."""
         self.tape: Tape | None = None
@@ -84,7 +86,7 @@ class LiveCall:
         self.relay: Relay | None = None
         self.toolbox: Toolbox | None = None
         self.next = Next("resume")
-        self.transfers = Transfers(info.call_sid, board.journal.put)
+        self.transfers = Transfers(info.call_sid, self.write)
         self.streams = 0
         self.tickets = 0
         self.apologised = False
@@ -93,9 +95,9 @@ class LiveCall:
         self.menu_dials = 0
         """How often the caller was put through from there."""
         self.led_to_person = False
-        """... as the talk could not go on; so with the next."""
+        """A person was dialled because no agent could talk to the caller."""
         self.leaves_message = False
-        """The caller was asked to leave a message."""
+        """The caller was asked to leave a message, for the same reason."""
         self.unopened = 0
         """How often the carrier asked what is next without having come by the ticket that it had."""
         self.fallbacks = 0
@@ -110,7 +112,8 @@ class LiveCall:
         """What the model is told of that process's part of the call."""
         self.turned_away: Cap | None = None
         """The cap that it was over when it came: no model answers it."""
-        self.asked_next = False
+        self.asked_next = 0
+        """How often the carrier has asked what is next since a stream of the call began."""
         self.how = "abandoned"
         self.door = "none"
         self.document = ""
@@ -131,6 +134,12 @@ class LiveCall:
         now = datetime.now(UTC)
         self.board.journal.put(Milestone(call_sid=self.info.call_sid, name=f"turned_away_{cap}", at=now))
         self.board.journal.put(self.record.ended(now, self.how))
+
+    def write(self, row: Row) -> None:
+        """Put a row: where each owner of the call may write it again, as this one's."""
+        if isinstance(row, Owned):
+            row = msgspec.structs.replace(row, epoch=self.record.epoch)
+        self.board.journal.put(row)
 
     @property
     def streaming(self) -> bool:
@@ -265,12 +274,13 @@ class LiveCall:
 
 def outcome_row(record: CallRecord, mode: Mode) -> Outcome:
     """What came of a call as its mode's type has it; what does not fit is kept raw, and marked."""
+    row = Outcome(call_sid=record.call_sid, epoch=record.epoch, kind=mode.name, fields=dict(record.outcome), valid=True)
     if mode.outcome is None:
-        return Outcome(call_sid=record.call_sid, kind=mode.name, fields=dict(record.outcome), valid=True)
+        return row
     try:
         typed = msgspec.convert(record.outcome, mode.outcome)
-        return Outcome(call_sid=record.call_sid, kind=mode.name, fields=msgspec.to_builtins(typed), valid=True)
+        return msgspec.structs.replace(row, fields=msgspec.to_builtins(typed))
     except msgspec.ValidationError as wrong:
-        log.warning("outcome not valid", call_sid=record.call_sid, why=str(wrong))
+        log.warning("outcome not valid", call_sid=record.call_sid, why=misfit(wrong))
         raw = msgspec.json.decode(msgspec.json.encode(record.outcome, enc_hook=str))
-        return Outcome(call_sid=record.call_sid, kind=mode.name, fields=raw, valid=False)
+        return msgspec.structs.replace(row, fields=raw, valid=False)

@@ -10,19 +10,21 @@ from app import prompts
 from app.calls.live_call import LiveCall, Next
 from app.calls.roster import Roster
 from app.core import events as ev
-from app.core.record import CallInfo
+from app.core.rows import CallInfo
 from app.errors import ToolError
 from app.mode import Mode
 from app.rules.office import E164, Office
 
 log = structlog.get_logger()
 
+REFUSED_SECONDS = 30.0
+"""The carrier asks what is next as soon as its stream is refused; a call that nobody hears of for so long after that is over."""
+
 
 class Outgoing(Roster):
     """The switchboard's part of a call that rings somewhere else. Everything after it is as with any call."""
 
     office: Office
-    draining: bool
     max_calls: int
     no_calls: Callable[[str, str], Awaitable[None]] | None
     """Puts a number on the do-not-call list, with why."""
@@ -31,6 +33,10 @@ class Outgoing(Roster):
     def full(self) -> bool:
         """Whether as many calls are in progress here as may be."""
         return self.live >= self.max_calls
+
+    def office_of(self, call: LiveCall) -> Office:
+        """The business as it was described when the call's version of its mode was loaded."""
+        return call.mode.edition.office or self.office
 
     @abstractmethod
     def prepare(self, call: LiveCall) -> str:
@@ -69,11 +75,12 @@ class Outgoing(Roster):
         elif who.who != "person" and call.streams == 0:  # its stream is being opened: it is refused
             call.how, call.ticket = who.who, ""
             call.next = Next("message" if who.who == "machine" else "hang_up")
-            call.record.cost_usd += self.warm.retire(call_sid)
+            self._retire(call)
+            self._finish_later(REFUSED_SECONDS, call)
 
     def voicemail(self, call: LiveCall) -> str:
         """What a machine that picked up is told."""
-        info, office = call.info, call.mode.edition.office or self.office
+        info, office = call.info, self.office_of(call)
         situation = prompts.Situation(
             caller=info.caller,
             dialled=info.dialled,

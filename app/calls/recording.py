@@ -24,9 +24,11 @@ from msgspec.structs import replace
 from app.adapters.link import Link
 from app.adapters.recording_files import HEADER_BYTES, Reel, Sound
 from app.consent import Notice
-from app.core.record import CallRecord, Row
+from app.core.playback import BYTES_A_MS
+from app.core.record import CallRecord
 from app.core.recorded import Recording
 from app.core.recording_tracks import CALLER, Piece, Tracks
+from app.core.rows import Row
 from app.log import of_call
 from app.mode import Disclosure, Mode
 from app.rules.recording import RecordingRules
@@ -36,7 +38,6 @@ log = structlog.get_logger()
 MOST_NOTES = 30_000
 """Messages of a stream that wait to be written: fifty a second come each way."""
 TURN_SECONDS = 1.0
-BYTES_A_MS = 8
 
 Hears = Callable[[bytes], None]
 

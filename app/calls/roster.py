@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import structlog
 
 from app import metrics
@@ -22,7 +23,8 @@ from app.calls.standing import standing
 from app.core import effects as do
 from app.core import events as ev
 from app.core.finished import CallFinished
-from app.core.record import CallInfo, CallStarted, Milestone
+from app.core.rows import CallInfo, CallStarted, Milestone
+from app.core.standing import NOBODY
 from app.log import forgets_call, knows_call
 from app.mode import Mode
 from app.relay import Watcher
@@ -86,7 +88,7 @@ class Roster(ABC):
         """Write a milestone of a call down."""
 
     def knows(self, call_sid: str) -> bool:
-        """Whether a call is in this process's memory, and not over."""
+        """Whether this process remembers what comes next for a call: one that is over, only if that is not the talk."""
         call = self.calls.get(call_sid)
         return call is not None and (not call.finished or call.next.step != "resume")
 
@@ -176,13 +178,13 @@ class Roster(ABC):
         if call is not None and call.relay is not None and call.relay.stream_sid == stream_sid:
             call.relay.apply(ev.CallerLeft("stream stopped"))
 
-    def _finish_later(self, seconds: float, call: LiveCall, *, asked: bool = False) -> None:
-        """Unless it is heard of until then, a call is over: the caller is gone. asked: it was told what is next already."""
-        stood = (call.streams, call.tickets)
-        call.waits.append(self._loop.call_later(seconds, self._finish_if_left, call, asked, stood))
+    def _finish_later(self, seconds: float, call: LiveCall) -> None:
+        """Unless it is heard of until then, a call is over: the caller is gone."""
+        stood = (call.streams, call.tickets, call.asked_next)
+        call.waits.append(self._loop.call_later(seconds, self._finish_if_left, call, stood))
 
-    def _finish_if_left(self, call: LiveCall, asked: bool, stood: tuple[int, int]) -> None:
-        if not call.streaming and call.asked_next is asked and (call.streams, call.tickets) == stood:
+    def _finish_if_left(self, call: LiveCall, stood: tuple[int, int, int]) -> None:
+        if not call.streaming and (call.streams, call.tickets, call.asked_next) == stood:
             self.part_with(call)
 
     def finish(self, call: LiveCall) -> None:
@@ -191,11 +193,10 @@ class Roster(ABC):
             return
         self._close(call)
         call.transfers.caller_left()
-        call.record.cost_usd += self.warm.retire(call.info.call_sid)
-        if not call.streams and (
-            call.info.direction == "outbound" or call.led_to_person
-        ):  # no machine writes down its end
-            self.journal.put(call.record.ended(datetime.now(UTC), call.how))
+        self._retire(call)
+        if call.door == "none":  # no machine has written down its end; of a call that was taken up another's may have
+            row, taken_up = call.record.ended(datetime.now(UTC), call.how), call.record.epoch > 1
+            self.journal.put(msgspec.structs.replace(row, epoch=NOBODY) if taken_up else row)
         metrics.calls_total.labels(call.mode.name, call.how, call.door).inc()
         metrics.cost_usd_total.labels(call.mode.name).inc(call.record.cost_usd)
         metrics.input_tokens_total.labels(call.mode.name).inc(call.record.input_tokens)
@@ -216,6 +217,10 @@ class Roster(ABC):
             wait.cancel()
         call.waits.clear()
 
+    def _retire(self, call: LiveCall) -> None:
+        """Let go of the session that was prepared for the call's next stream; what that has cost, the call has."""
+        call.record.cost_usd += self.warm.retire(call.info.call_sid)
+
     def _one_less(self) -> None:
         self.live -= 1
         metrics.calls_live.set(self.live)
@@ -230,8 +235,8 @@ class Roster(ABC):
 
     def _tell_finished(self, call: LiveCall) -> None:
         """The last row of a call, behind all others: whoever finds it may tell the business. Here little of it is kept."""
-        written = tuple(call.record.outcome)
-        self.journal.put(CallFinished(call_sid=call.info.call_sid, at=datetime.now(UTC), written=written))
+        sid, now, written = call.info.call_sid, datetime.now(UTC), tuple(call.record.outcome)
+        self.journal.put(CallFinished(call_sid=sid, epoch=call.record.epoch, at=now, written=written))
         if not call.streaming:
             call.sheds()
 

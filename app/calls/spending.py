@@ -30,7 +30,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import metrics
 from app.adapters.spent import Spent, spent_since
 from app.calls.lag import LoopLag
-from app.core.record import CallInfo, CallRecord
+from app.core.record import CallRecord
+from app.core.rows import CallInfo
 from app.rules.office import Office
 from app.rules.prices import Prices
 from app.settings import Settings
@@ -85,6 +86,10 @@ class _Own:
         if self.call.record is not self.record:  # what another process knew of it has come: that is in the books
             self.record, self.before = self.call.record, self.call.record.cost_usd
         return max(0.0, self.record.cost_usd - self.before)
+
+    def counts_whole(self) -> None:
+        """The books' sums leave it out: all that it has cost counts here."""
+        self.record, self.before = self.call.record, 0.0
 
 
 class Spending:
@@ -218,8 +223,8 @@ class Spending:
         for sid in done:
             self._own.pop(sid, None)
         for sid in still:
-            if (one := self._own.get(sid)) is not None and one.day == day and one.usd >= 0:
-                one.before = 0.0  # all of it counts here: the books were asked to leave it out
+            if (one := self._own.get(sid)) is not None and one.day == day:
+                one.counts_whole()
 
     def _turn_of_day(self) -> None:
         """At midnight everybody begins anew; calls from before it are counted no more."""

@@ -30,6 +30,7 @@ from app.calls.closing_link import ClosingLink
 from app.calls.equipment import Equipment
 from app.calls.live_call import LiveCall, Next, outcome_row
 from app.calls.recording import Recorder
+from app.calls.takeover import of_epoch
 from app.calls.texting import Texting
 from app.calls.tickets import Tickets
 from app.consent import Notice, begin_with
@@ -38,7 +39,7 @@ from app.core import events as ev
 from app.core.flow import FlowLedger
 from app.core.machine import CallMachine
 from app.core.phases import Terms
-from app.core.record import CallInfo
+from app.core.rows import CallInfo
 from app.mode import Mode, Store
 from app.relay import Relay
 from app.rules.consent import Rules
@@ -142,7 +143,7 @@ class Switchboard(Equipment):
             call.mode.disclosure if self.recorder is None else self.recorder.disclosure(call.mode),
             self.consent,
             datetime.now(UTC),
-            self.journal.put,
+            call.write,
             bare=bare,
             earlier=call.record.consents,
         )
@@ -159,7 +160,6 @@ class Switchboard(Equipment):
             call.ticket_until = now + life
             call.tickets += 1
             call.ticket = self.tickets.make(call.mode.name, call.info.call_sid, call.tickets, life)
-            call.asked_next = False
             self.warm.prepare(call.info, call.mode, self._opening(call))
             self._loop.call_later(life + 1, self._expire, call, call.ticket)
             self.keep(call)
@@ -202,7 +202,7 @@ class Switchboard(Equipment):
         known = self.calls.get(info.call_sid)
         if known is not None:
             return None if known.streaming or known.finished else known
-        if self.draining or self.live >= self.max_calls:
+        if self.draining or self.full:
             return None
         if self.spending is not None and self.spending.refuses(info) is not None:
             return None
@@ -212,7 +212,7 @@ class Switchboard(Equipment):
 
     def unjoined(self, call: LiveCall) -> None:
         """A socket closed before its stream started: what was prepared is dropped; the carrier asks what is next."""
-        self.warm.retire(call.info.call_sid)
+        self._retire(call)
         self._finish_later(TICKET_SECONDS, call)
 
     # --- the stream -------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ class Switchboard(Equipment):
             terms = msgspec.structs.replace(terms, screen_seconds=SCREEN_SECONDS)
         call.streams += 1
         call.next = Next("resume")
-        call.asked_next = False
+        call.asked_next = 0
         call.door = door
         machine = CallMachine(call.record, terms, self._utc, self._flow(call))
         link = ClosingLink(link, self.journal)
@@ -274,7 +274,7 @@ class Switchboard(Equipment):
             return
         if await self.elsewhere(call) or not call.hangs(stream):
             return
-        await self.redirector.redirect(call.info.call_sid, self.next_url)
+        await self.redirector.redirect(call.info.call_sid, of_epoch(self.next_url, call.record.epoch))
         self._finish_later(TICKET_SECONDS, call)
 
     # --- what comes next --------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ class Switchboard(Equipment):
             return None, Next("apologise")
         if call.relay is not None and call.relay.alive and call.document:
             return call, Next("repeat")
-        call.asked_next = True
+        call.asked_next += 1
         if call.relay is not None:  # the stream has ended, and the carrier told us here first
             call.relay.apply(ev.CallerLeft("the carrier asks what is next"))
         if call.next.step == "dial":
@@ -306,7 +306,7 @@ class Switchboard(Equipment):
             call.apologised = True
         self.keep(call)
         if call.next.step in ("dial", "apologise"):
-            self._finish_later(DIAL_SECONDS, call, asked=True)
+            self._finish_later(DIAL_SECONDS, call)
         return call, call.next
 
     def dialled(
@@ -329,6 +329,6 @@ class Switchboard(Equipment):
         """A ticket was not used: its session is dropped; a call that never had a stream is over."""
         if call.ticket == ticket:
             call.ticket = ""
-            self.warm.retire(call.info.call_sid)
+            self._retire(call)
             if not call.streaming:
                 self.part_with(call)

@@ -135,7 +135,7 @@ class Toolbox:
         turns = self.context("").caller_turns
         values = tool.check(order.arguments)
         try:
-            values = self._settled(tool, values, turns)
+            values = self.captures.settle(tool.name, tool.captures, values, self.context(""))
         except AskFirst:
             self.agreements.read_back[tool.name] = (turns, self.captures.asked(tool.captures))
             raise
@@ -143,10 +143,6 @@ class Toolbox:
         if tool.writes:
             self.agreements.demand(tool.name, wanted, values, turns)
         return Order(tool, values, self.context(self._key(tool, wanted)), wanted)
-
-    def _settled(self, tool: Tool, values: dict[str, Any], turns: int) -> dict[str, Any]:
-        """The values as the function takes them. Raises ToolError for one that the caller has not confirmed."""
-        return self.captures.settle(tool.name, tool.captures, values, self.context(""))
 
     def _key(self, tool: Tool, wanted: str) -> str:
         """The same for the same wish until it was done once, so that asking again after "no answer" does not do it twice."""

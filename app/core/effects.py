@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.core.record import Row
+from app.clips import ClipName
+from app.core.rows import Row
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -27,7 +28,7 @@ class MarkPlayback(Effect, frozen=True):
 class PlayClip(Effect, frozen=True):
     """Let the caller hear one of the house's own recordings."""
 
-    name: Literal["one_moment", "sorry", "interrupted"]
+    name: ClipName
 
 
 class CloseStream(Effect, frozen=True):

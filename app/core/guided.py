@@ -9,7 +9,7 @@ from app.core import effects as do
 from app.core import events as ev
 from app.core.flow import Given, Press
 from app.core.phases import FETCHING, GOODBYE, Phase
-from app.core.record import ToolCall
+from app.core.rows import ToolCall
 from app.core.stage import Stage
 from app.core.tool_calls import TYPED
 from app.flows import DESK, END, Go
@@ -85,7 +85,7 @@ class Guided(Stage):
             return []
         self.timers.drop("keys")
         keys, self._keys = self._keys, ""
-        if self.flow is not None and self.flow.reads_keys and not self._how:
+        if self.flow is not None and self.flow.reads_keys:
             if self.flow.typing:
                 pressed = self.flow.typed()
                 if isinstance(pressed, Go | Given):
@@ -174,7 +174,8 @@ class Guided(Stage):
         self.flow.answer(call)
         self.tools.begin(call, now)
         self.timers.drop("dormant")
-        return [self._milestone("tool_called", now), do.RunTool(call.call_id, call.name, call.arguments)]
+        begun = do.Write(self.tools.begun(call.call_id))
+        return [self._milestone("tool_called", now), begun, do.RunTool(call.call_id, call.name, call.arguments)]
 
     def _answer_tool(self, call_id: str, row: ToolCall) -> do.Effect:
         """A tool's answer to the model: by the call's id, or in words where the model has not called it."""

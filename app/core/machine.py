@@ -39,6 +39,7 @@ from app.core.phases import (
     Phase,
 )
 from app.core.recovery import OF_A_SESSION
+from app.core.stage import GOODBYES
 from app.core.timers import Timer
 
 IMPATIENCE: tuple[Timer, ...] = ("hello", "moment", "first_audio", "dormant", "answer", "stall", "hush")
@@ -67,9 +68,7 @@ class CallMachine(Patience):
             case (Phase.OVER, _):
                 return []
             case (_, ev.CallerLeft(how=how)):
-                return self._over(
-                    self._how if self._how in ("completed", "dormant", "capped") else "caller_left", how, now
-                )
+                return self._over(self._how if self._how in GOODBYES else "caller_left", how, now)
             case (_, ev.HouseCloses()):
                 resume: list[do.Effect] = self._unsaid() if self._how else [do.Resume("this server restarts")]
                 return [*resume, *self._close(self._how or "interrupted", now, code=1001)]
@@ -177,10 +176,8 @@ class CallMachine(Patience):
         if mended and opening:
             self._expect_answer(now)
         ready: list[do.Effect] = [*mended, self._milestone("model_ready", now)]
-        if (
-            self.flow is not None and not opening
-        ):  # the first answer is to the caller's words: it needs the state's tools
-            ready += self._offer_here()
+        if self.flow is not None and not opening:
+            ready += self._offer_here()  # the first answer is to the caller's words: it needs the state's tools
         return [*ready, *self._tell_news(), *self._keys_kept(now)]
 
     # --- the caller -------------------------------------------------------------------------------------------------
@@ -289,12 +286,14 @@ class CallMachine(Patience):
         return [] if self.sequencer.asked else list(self.sequencer.want())
 
     def _agent_spoke(self, response: str, item: str, now: float) -> list[do.Effect]:
+        if self.sequencer.asked == OPENING_ID:  # a server that does not announce its responses
+            self.sequencer.started(response)
         self.talk.agent_spoke(response, item, now)
         self.record.agent_voiced = self._sounds = True
         self._session_works()
         self._progress(now)
         self._watch_sentence()
-        self.timers.drop("dormant")
+        self._quiet_from(now)
         effects: list[do.Effect] = []
         if not self._first_audio:
             self._first_audio = True

@@ -87,12 +87,14 @@ class Playback:
         part = self.pending.pop(name)
         if part is None:
             return True
-        index = self.parts.index(part)
-        for earlier in self.parts[: index + 1]:
-            if not earlier.closed:
-                earlier.heard = earlier.sent
-                earlier.closed = True
-        later = sum(p.sent for p in self.parts[index + 1 :] if not p.closed)
+        at, later = len(self.parts) - 1, 0
+        while self.parts[at] is not part:
+            later += 0 if self.parts[at].closed else self.parts[at].sent
+            at -= 1
+        while at >= 0 and not self.parts[at].closed:  # before a closed one all are
+            self.parts[at].heard = self.parts[at].sent
+            self.parts[at].closed = True
+            at -= 1
         self.ends_at = now + later / BYTES_A_SECOND
         return True
 

@@ -15,13 +15,17 @@ from app.core.flow import FlowLedger
 from app.core.ladder import Cause, Ladder, Rung
 from app.core.phases import FETCHING, MOVES, NOBODY_SPOKE, OPERATOR_HUNG_UP, OPERATOR_PUT_THROUGH, Phase, Terms
 from app.core.playback import Playback
-from app.core.record import CallRecord, Milestone
+from app.core.record import CallRecord
+from app.core.rows import Milestone
 from app.core.sequencer import Sequencer
 from app.core.talk import Talk
 from app.core.timers import Timers
 from app.core.tool_calls import ToolCalls
 from app.core.trace import Trace
 from app.errors import WrongPhase
+
+GOODBYES = frozenset({"completed", "dormant", "capped"})
+"""How a call ends of which the agent takes leave."""
 
 
 class Stage:
@@ -45,9 +49,13 @@ class Stage:
         """How the model's session came: prepared, spare or cold. The relay says."""
         self._started_at = 0.0
         self._first_audio = False
+        """The agent was heard on this stream."""
         self._clip_played = False
+        """... or, before it was, a recording that asks for a moment."""
         self._offered = False
+        """This session was offered all its tools, with the turn detection of all turns after the first."""
         self._offered_plain = False
+        """... and once more without that detection, which it refused."""
         self.tools = ToolCalls(record)
         self.trace = Trace(record, terms.model, terms.silence_ms, terms.prices)
         self._slow: ev.ToolSlow | None = None
@@ -72,18 +80,26 @@ class Stage:
         """What the call will have come to, once leaving is decided."""
         self.ladder = Ladder(terms)
         self.mending = False
-        """The session is gone, and another one is being opened; the rest of what is known of that:"""
+        """The session is gone, and another one is being opened."""
         self.afresh = False
+        """... before anybody was heard: the other one begins as the first was meant to."""
         self._caller_began = False
+        """The caller has spoken on this stream."""
         self._cause: Cause = "lost"
+        """What took the session away."""
         self._rung: Rung = "again"
         self._why = ""
+        """The try that is under way, or put off for a moment."""
         self._gap_from = 0.0
+        """Since when there is no session."""
         self._retell_ms = 0
+        """How much of the caller's newest sound the next session is to hear; 0: none of it was lost."""
         self._broke_off = ""
+        """What the caller heard of the sentence that the lost session did not end."""
         self._meant: list[do.Effect] = []
         """Words for the model, while there was none."""
         self._told_of_fault = False
+        """The caller was told once that the line was interrupted."""
         self._sounds = False
         """Something was heard of the response that runs."""
         self.sign_at = 0.0
@@ -166,7 +182,7 @@ class Stage:
 
     def _unsaid(self) -> list[do.Effect]:
         """A goodbye that was due and of which not a sound came: the carrier says it, since nobody is hung up on in silence."""
-        due = self._how in ("completed", "dormant", "capped") and self.playback.ends_at <= self._quiet_at
+        due = self._how in GOODBYES and self.playback.ends_at <= self._quiet_at
         return [do.HangUp(self._how, unsaid=True)] if due else []
 
     def _close(self, how: str, now: float, *, code: int = 1000, why: str = "") -> list[do.Effect]:
@@ -183,15 +199,17 @@ class Stage:
         self.listening = False
         cut_off = [do.Write(row) for row in self.tools.cut_off()]
         self.record.model = self.terms.model
-        self.record.failed_tools += len(cut_off)
         ended = self.record.ended(self.utc(now), outcome)
         books = [*cut_off, self._milestone("call_closed", now), do.Write(ended)] if started else []
         return [*self.talk.settle(now, all_turns=True), *books, do.CloseModel(), do.CallIsOver(outcome, how)]
 
     def _stay(self) -> list[do.Effect]:
-        """The caller is there: a goodbye that is being said is taken back, a promise to a person is not."""
+        """The caller is there: a goodbye that is being said is taken back, a promise to a person is not.
+
+        Nor is a goodbye whose session is gone: nobody would be there for them.
+        """
         self._asks = 0
-        if self.phase is not Phase.LEAVING or self._how not in ("completed", "dormant"):
+        if self.phase is not Phase.LEAVING or self._how not in ("completed", "dormant") or not self.listening:
             return []
         self._move(Phase.TALKING)
         self._how = ""

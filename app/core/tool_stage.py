@@ -29,7 +29,8 @@ class ToolStage(Guided):
         ruled = None if self.flow is None else self.flow.answer(event)
         if ruled is not None:
             return [called, *self._tool_returned(ruled, now)]
-        return [called, do.RunTool(event.call_id, event.name, event.arguments)]
+        begun = do.Write(self.tools.begun(event.call_id))
+        return [called, begun, do.RunTool(event.call_id, event.name, event.arguments)]
 
     def _tool_returned(self, event: ev.ToolReturned, now: float) -> list[do.Effect]:
         tool = self.tools.end(event)

@@ -11,10 +11,9 @@ from app.core import effects as do
 from app.core import events as ev
 from app.core.cost import cost_usd, used
 from app.core.playback import BYTES_A_MS, Part, Playback
-from app.core.record import CallRecord, Response, Span, SpanKind, ToolCall
+from app.core.record import CallRecord
+from app.core.rows import Response, Span, SpanKind
 from app.rules.prices import OURS, Prices
-
-FAILED = ("error", "late")
 
 
 class _Sent(msgspec.Struct):
@@ -99,8 +98,6 @@ class Trace:
             case do.Measure(what="turn", seconds=seconds):
                 self.record.turn_ms.append(round(seconds * 1000))
                 self.record.slowest_turn_ms = max(self.record.slowest_turn_ms, self.record.turn_ms[-1])
-            case do.Write(row=ToolCall(status=status)) if status in FAILED:
-                self.record.failed_tools += 1
             case do.CallIsOver(how=how):
                 return self._over(how, at)
         return []

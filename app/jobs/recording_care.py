@@ -47,15 +47,21 @@ async def tidy_recordings(engine: AsyncEngine, data: Path, rules: RecordingRules
 async def finish_left_behind(engine: AsyncEngine, data: Path) -> int:
     """Make recordings of what processes that are no more have left on this disk; how many."""
     finished = 0
-    for reel in await asyncio.to_thread(lambda: list(left_behind(data))):
-        told = await _told(engine, reel.label.call_sid)
-        row = await asyncio.to_thread(_finish, reel, told)
-        if row is not None:
-            statement = insert(recordings).values({name: getattr(row, name) for name in row.__struct_fields__})
-            async with engine.begin() as connection:
-                await connection.execute(statement.on_conflict_do_nothing())
-            await asyncio.to_thread(reel.drop)
-            finished += 1
+    reels = await asyncio.to_thread(lambda: list(left_behind(data)))
+    try:
+        for reel in reels:
+            told = await _told(engine, reel.label.call_sid)
+            row = await asyncio.to_thread(_finish, reel, told)
+            if row is not None:
+                statement = insert(recordings).values({name: getattr(row, name) for name in row.__struct_fields__})
+                async with engine.begin() as connection:
+                    await connection.execute(statement.on_conflict_do_nothing())
+                await asyncio.to_thread(reel.drop)
+                finished += 1
+    except Exception:  # the database is away, say: what we still hold could not be taken up the next time
+        for reel in reels:
+            reel.close()
+        raise
     return finished
 
 
@@ -81,19 +87,27 @@ async def _told(engine: AsyncEngine, call_sid: str) -> str:
 
 
 async def delete_old(engine: AsyncEngine, data: Path, before: datetime) -> int:
-    """Delete recordings that were made before a moment (aware), file first: how many. Their rows stay, and say so."""
-    deleted = 0
-    query = select(recordings.c.call_sid, recordings.c.path)
+    """Delete recordings that were made before a moment (aware), file first: how many. Their rows stay, and say so.
+
+    One that cannot be deleted is logged, and holds up none of the others.
+    """
+    deleted = left = 0
+    query = select(recordings.c.call_sid, recordings.c.path).order_by(recordings.c.created_at, recordings.c.path)
     query = query.where(recordings.c.deleted_at.is_(None), recordings.c.created_at < before).limit(AT_ONCE)
     while True:
         async with engine.connect() as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(query.offset(left))).all()
         for call_sid, path in rows:
-            await asyncio.to_thread(delete, data, path)
+            try:
+                await asyncio.to_thread(delete, data, path)
+            except (OSError, ValueError) as wrong:
+                log.error("a recording could not be deleted; it is tried again", call_sid=call_sid, why=str(wrong))
+                left += 1
+                continue
             this = (recordings.c.call_sid == call_sid, recordings.c.path == path)
             async with engine.begin() as connection:
                 await connection.execute(update(recordings).where(*this).values(deleted_at=datetime.now(UTC)))
-        deleted += len(rows)
+            deleted += 1
         if len(rows) < AT_ONCE:
             break
     await asyncio.to_thread(_delete_strays, data, before)

@@ -5,7 +5,7 @@
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import ToolCall
+from app.core.rows import ToolCall
 from tests.core.flow_samples import enters, in_order, presses, told
 from tests.core.story import returned
 
@@ -25,7 +25,9 @@ def test_digits_up_to_the_pound_key_go_to_the_tool_and_its_answer_to_the_model()
     assert call.did_not(do.AnswerTool)
     assert told(call, "user") == ['(It was given to the tool find_order, which answers: {"found":true})']
     enters(call, "known")
-    assert [(row.name, row.arguments) for row in call.rows(ToolCall)] == [("find_order", '{"number":4711}')]
+    assert [(row.name, row.arguments) for row in call.rows(ToolCall)] == [("find_order", '{"number":4711}')] * 2, (
+        "begun and back"
+    )
 
 
 def test_as_many_digits_as_may_be_need_no_end_and_a_long_pause_is_one() -> None:

@@ -95,6 +95,9 @@ def reachable(phase: Phase) -> set[Phase]:
     return found
 
 
+NOT_FOR_MODELS = do.PlayClip | do.Write | do.Measure
+
+
 class Witness:
     """Watches one machine and keeps an account of its own."""
 
@@ -132,7 +135,7 @@ class Witness:
         assert not [effect for effect in after if not isinstance(effect, do.Write)], f"after the end: {effects}"
         assert not after or isinstance(event, ev.ToolFinished)
         for place, effect in enumerate(effects):
-            self.check(effect, last=place == len(effects) - 1)
+            self.check(effect, last=all(isinstance(later, NOT_FOR_MODELS) for later in effects[place + 1 :]))
         assert (self.ends == 1) == (self.machine.phase is Phase.OVER)
         assert self.machine.deadline is None or self.machine.phase is not Phase.OVER
         self.count()
@@ -240,4 +243,21 @@ def test_a_call_that_is_left_alone_comes_to_its_end_by_itself(
 ) -> None:
     it = witness([*((0.0, event) for event in prelude), *steps], Terms(max_seconds=300.0))
     it.step(4000.0, ev.TimePassed())
+    assert it.ends == 1
+
+
+@settings(max_examples=120, deadline=None, database=None, derandomize=True)
+@given(st.sampled_from(PRELUDES[1:]), STEPS)
+def test_silence_on_both_sides_ends_a_call_long_before_its_time_is_up(
+    prelude: list[ev.Event], steps: list[tuple[float, ev.Event]]
+) -> None:
+    it = witness([*((0.0, event) for event in prelude), *steps], Terms(max_seconds=100_000.0))
+    for _ in range(50):
+        for call_id in list(it.machine.tools.open):
+            it.step(0.0, ev.ToolReturned(call_id=call_id, output="{}", status="ok", ms=1))
+        for call_id in list(it.machine.record.working):
+            it.step(0.0, ev.ToolFinished(call_id=call_id, output="{}", status="ok", ms=1))
+        for mark in list(it.machine.playback.pending):
+            it.step(0.0, ev.MarkReached(mark))
+        it.step(10.0, ev.TimePassed())
     assert it.ends == 1

@@ -5,8 +5,9 @@
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import CallRecord, ToolCall
-from app.core.tool_calls import KEPT_CHARACTERS
+from app.core.record import CallRecord
+from app.core.rows import ToolCall
+from app.core.tool_calls import BEGUN, KEPT_CHARACTERS
 from tests.core.story import Story, greeted, returned
 from tests.core.test_machine_fillers import calls_tool
 
@@ -40,7 +41,7 @@ def test_the_model_is_answered_at_once_and_the_talk_goes_on() -> None:
     call = calls_tool("search")
     call.act(working())
     assert call.did(do.RequestResponse).reads == ""
-    assert [row.status for row in call.rows(ToolCall)] == ["working"]
+    assert [(row.status, row.result == BEGUN) for row in call.rows(ToolCall)] == [("working", True), ("working", False)]
 
 
 def test_what_comes_back_is_told_and_spoken_of_when_nobody_speaks() -> None:
@@ -144,8 +145,9 @@ def test_what_comes_back_to_a_caller_who_is_being_put_through_is_kept_for_their_
 def test_a_tool_that_is_out_when_the_call_ends_is_on_record_as_unknown() -> None:
     call = calls_tool("book")
     call.act(ev.CallerLeft("stop"))
-    (row,) = call.rows(ToolCall)
-    assert (row.name, row.status) == ("book", "late")
+    begun, row = call.rows(ToolCall)
+    assert (begun.name, begun.status) == ("book", "working"), "should the process die before it comes back"
+    assert (row.seq, row.name, row.status) == (begun.seq, "book", "late")
     assert "not known" in row.result
 
 

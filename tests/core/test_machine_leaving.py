@@ -10,7 +10,7 @@ import pytest
 from app.core import effects as do
 from app.core import events as ev
 from app.core.phases import Phase
-from app.core.record import CallEnded, Milestone
+from app.core.rows import CallEnded, Milestone
 from tests.core.story import Story, greeted, returned, started
 
 
@@ -104,6 +104,18 @@ def test_a_caller_who_speaks_takes_a_goodbye_back() -> None:
     call.says("r3", ("a3", 1000), done=False)
     call.act(*says_goodbye_again, ev.ResponseDone("r3", "completed"))
     call.waits(1000)
+    assert call.did(do.CallIsOver).outcome == "completed"
+
+
+@pytest.mark.parametrize("lost", ["before the goodbye is decided", "while it is heard"])
+def test_a_goodbye_whose_session_is_gone_is_heard_out_whatever_is_pressed(lost: str) -> None:
+    call = greeted()
+    call.says("r1", ("a1", 2000), done=False)
+    gone, ends = ev.ModelLost("closed"), [ev.ToolCalled("r1", "t1", "end_call", "{}"), returned("t1", ends=True)]
+    call.act(*([ends[0], gone, ends[1]] if lost == "before the goodbye is decided" else [*ends, gone]))
+    call.waits(500)
+    call.act(ev.KeyPressed("5"))
+    call.waits(1500)
     assert call.did(do.CallIsOver).outcome == "completed"
 
 

@@ -41,6 +41,17 @@ def test_a_sentence_that_stops_short_is_explained_two_seconds_after_its_last_sou
     assert call.did(do.Reconnect), "four seconds after its last event"
 
 
+def test_so_is_the_greeting_of_a_server_that_does_not_announce_its_responses() -> None:
+    call = Story()
+    call.rings()
+    call.voice("r0", "a0", 1000)
+    call.waits(3999)
+    assert call.did(do.PlayClip).name == "one_moment"
+    assert call.did_not(do.Reconnect)
+    call.waits(2)
+    assert call.did(do.Reconnect)
+
+
 def test_each_piece_of_sound_puts_that_off() -> None:
     call = in_a_sentence()
     for _ in range(20):  # as slow as it is heard, and each piece a second late

@@ -3,11 +3,13 @@
 # `did` fails by itself; its assert is for the reader.
 # mypy: disable-error-code="truthy-bool"
 
+import msgspec
 import pytest
 
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import ToolCall
+from app.core.rows import ToolCall
+from app.core.tool_calls import BEGUN
 from tests.core.story import Story, greeted, milestones, returned
 
 # --- tools on offer --------------------------------------------------------------------------------------------------
@@ -49,7 +51,8 @@ def test_a_tool_runs_is_answered_and_the_model_is_asked_once_the_response_is_don
         ms=5,
         start_ms=600,
     )
-    assert call.rows(ToolCall) == [row]
+    begun = msgspec.structs.replace(row, result=BEGUN, status="working", ms=0)
+    assert call.rows(ToolCall) == [begun, row]
     assert milestones(call).count("tool_called") == 1
 
 

@@ -3,7 +3,8 @@
 import msgspec
 
 from app.core import events as ev
-from app.core.record import CallEnded, CallRecord, Response, Span, ToolCall
+from app.core.record import CallRecord
+from app.core.rows import CallEnded, Response, Span, ToolCall
 from tests.core.story import Story, returned, started
 
 USAGE = {
@@ -98,9 +99,26 @@ def test_a_tool_has_its_place_and_one_that_failed_counts() -> None:
     call.act(ev.ResponseStarted("r1"), ev.ToolCalled("r1", "t1", "free_slots", "{}"))
     call.tell(msgspec.structs.replace(returned("t1"), status="error"))
     call.act(ev.ToolCalled("r1", "t2", "free_slots", "{}"), ev.CallerLeft("stop"))
-    assert [(row.start_ms, row.status) for row in call.rows(ToolCall)] == [(250, "error"), (250, "late")]
+    assert [(row.start_ms, row.status) for row in call.rows(ToolCall)] == [
+        (250, "working"),
+        (250, "error"),
+        (250, "working"),
+        (250, "late"),
+    ]
     (over,) = call.rows(CallEnded)
     assert over.failed_tools == 2
+
+
+def test_a_tool_that_was_cut_off_counts_once_and_not_at_all_if_it_was_done_after_all() -> None:
+    call = Story()
+    call.rings()
+    call.act(ev.ResponseStarted("r1"), ev.ToolCalled("r1", "t1", "book", "{}"), ev.ToolCalled("r1", "t2", "book", "{}"))
+    call.act(ev.CallerLeft("stop"))
+    again = Story(record=call.record, starts_at=call.now + 2)
+    again.rings()
+    again.act(ev.ToolFinished(call_id="t2", output="{}", status="ok", ms=900))
+    again.act(ev.CallerLeft("stop"))
+    assert [call.rows(CallEnded)[0].failed_tools, again.rows(CallEnded)[0].failed_tools] == [2, 1]
 
 
 def test_the_end_closes_what_is_open_and_the_call_keeps_its_figures() -> None:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from app.consent import NO_NOTICE, Announcement, Notice, begin_with, decide, state_of, was_heard
+from app.consent import NO_NOTICE, Announcement, Notice, begin_with, decide, heard_at, state_of
 from app.core import events as ev
-from app.core.record import CallInfo, Consent, Row, Spoken
+from app.core.record import Spoken
+from app.core.rows import CallInfo, Consent, Row
 from app.mode import Disclosure
 from app.rules.area_codes import AREA_CODES, STATE_OF
 from app.rules.consent import ALL_PARTY, LONGEST, TEXTS, NumberRule, Rules
@@ -192,6 +193,10 @@ def spoken(text: str, heard_ms: int, sent_ms: int = 6000, *, whole: bool = True)
 
 GREETING = f"{AI} Thank you for calling Lakeside Dental. How can I help you today?"
 """A third of it is the sentence: 2.2 s of 6 s."""
+
+
+def was_heard(sentence: str, turns: list[Spoken]) -> bool:
+    return heard_at(sentence, turns) is not None
 
 
 def test_a_greeting_played_to_its_end_was_heard() -> None:

@@ -64,6 +64,9 @@ class Guests:
 def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guests]:
     package = f"editions_{next(names)}"
     monkeypatch.setattr(prompts, "FOLDER", tmp_path / "prompts")
+    monkeypatch.setattr(
+        prompts, "_environment", prompts._environment.__wrapped__
+    )  # or the first use would hold for all tests
     monkeypatch.syspath_prepend(str(tmp_path))
     yield Guests(tmp_path, package)
     for module in [name for name in sys.modules if name.split(".")[0] == package]:

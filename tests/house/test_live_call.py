@@ -8,7 +8,7 @@ import msgspec
 from app.calls.live_call import LiveCall
 from app.calls.switchboard import Switchboard
 from app.core import effects as do
-from app.core.record import CallInfo, Milestone, Outcome, Row, TransferAttempt
+from app.core.rows import CallInfo, Milestone, Outcome, Row, TransferAttempt
 from app.mode import Desk, Mode, Transfer, tool
 from app.rules.office import Hours
 from tests.house.samples import OFFICE
@@ -120,7 +120,7 @@ def test_a_caller_whom_the_carrier_did_not_join_is_not_hung_up_on() -> None:
 async def test_a_desk_that_is_closed_when_a_tool_wants_it_is_on_record() -> None:
     class Nothing:
         def __getattr__(self, name: str) -> Any:
-            return lambda *_: self
+            return lambda *_, **__: self
 
         def __radd__(self, cost: float) -> float:
             return cost

@@ -1,6 +1,7 @@
 """Log lines: JSON where no person reads them, keyed by their call, and what they may not show is masked, wherever it came from."""
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -12,6 +13,8 @@ import pytest
 import structlog
 
 from app import log as our_log
+from app.calls.tickets import Tickets
+from app.errors import SetupError
 from tests.house.samples import make_settings
 
 
@@ -52,11 +55,11 @@ def test_secrets_and_numbers_are_masked_in_events_and_in_tracebacks_without_vari
     log = structlog.get_logger()
     words = "what the caller said"
     try:
-        raise RuntimeError(f"no {'s3cr3t-token'} for +14155550133")
-    except RuntimeError:
+        raise SetupError(f"no {'s3cr3t-token'} for +14155550133")
+    except SetupError:
         log.exception("failed", number="+14155550133", also=["s3cr3t-token"])
     shown = stderr.getvalue()
-    assert "RuntimeError: no [secret] for [number ..33]" in shown
+    assert "SetupError: no [secret] for [number ..33]" in shown
     assert "4155550133" not in shown
     assert "s3cr3t" not in shown
     assert words not in shown
@@ -65,12 +68,12 @@ def test_secrets_and_numbers_are_masked_in_events_and_in_tracebacks_without_vari
 def test_lines_of_libraries_are_masked_too(stderr: io.StringIO) -> None:
     our_log.hide("made-later")
     try:
-        raise ValueError("+14155550133 and made-later")
-    except ValueError:
+        raise SetupError("+14155550133 and made-later")
+    except SetupError:
         logging.getLogger("asyncio").exception("task of %s", "+14155550133")
     shown = stderr.getvalue()
     assert "task of [number ..33]" in shown
-    assert "ValueError: [number ..33] and [secret]" in shown
+    assert "SetupError: [number ..33] and [secret]" in shown
 
 
 def test_a_short_secret_does_not_mask_parts_of_words(stderr: io.StringIO) -> None:
@@ -115,18 +118,50 @@ def test_a_line_of_json_is_one_whatever_is_in_it_and_masked(stderr: io.StringIO)
     assert "s3cr3t" not in stderr.getvalue()
 
 
+def test_a_ticket_in_a_stream_s_url_is_masked_whoever_names_it() -> None:
+    ticket = Tickets(["token"], "m1").make("csr", "CA" + "1" * 32, 2, 30.0)
+    shown = our_log.masked(f"31920: wss://a.example/voice/ws/csr/{ticket}: 403, and /voice/ws/csr")
+    assert shown == "31920: wss://a.example/voice/ws/csr/[ticket]: 403, and /voice/ws/csr"
+
+
 @JSON
 def test_a_traceback_is_a_part_of_its_line(stderr: io.StringIO) -> None:
     try:
-        raise ValueError("+14155550133")
-    except ValueError:
+        raise SetupError("+14155550133")
+    except SetupError:
         structlog.get_logger().exception("ours")
         logging.getLogger("asyncio").exception("theirs of %s", "+14155550133")
     ours, theirs = lines(stderr)
     assert theirs["event"] == "theirs of [number ..33]"
     assert (theirs["logger"], theirs["level"]) == ("asyncio", "error")
     for line in (ours, theirs):
-        assert line["exception"].endswith("ValueError: [number ..33]")
+        assert line["exception"].endswith("SetupError: [number ..33]")
+
+
+@pytest.mark.parametrize("stderr", ["json", "text"], indirect=True)
+async def test_what_an_exception_says_may_be_a_caller_s_and_is_in_no_line(stderr: io.StringIO) -> None:
+    said = "my name is zebra"
+
+    async def tool() -> None:
+        try:
+            int(said)
+        except ValueError as wrong:
+            raise ExceptionGroup(said, [KeyError(said), wrong]) from wrong
+
+    try:
+        await tool()
+    except ExceptionGroup:
+        structlog.get_logger().exception("a tool failed", tool="book")
+        logging.getLogger("hypercorn.error").exception("Error in ASGI Framework")
+    task = asyncio.create_task(tool())
+    await asyncio.wait([task])
+    del task
+    gc.collect()  # asyncio tells of a task that failed and that nobody asked
+    shown = stderr.getvalue()
+    assert "Task exception was never retrieved" in shown
+    assert "zebra" not in shown
+    for told in ("ExceptionGroup: 2 of them", "ValueError", "KeyError", "test_log.py", "the direct cause", "int(said)"):
+        assert told in shown
 
 
 # --- whose line it is ---------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated, Literal
 
+import msgspec
 import pytest
 
 from app import prompts
@@ -99,3 +101,28 @@ def test_every_mode_of_ours_says_its_call_s_time_and_whether_the_caller_is_known
         assert "withheld" in prompts.render(mode, OFFICE, Situation(caller="", dialled="", now=NOW))
         assert "{{" not in known
         assert "{%" not in known
+
+
+class Street(msgspec.Struct):
+    name: str
+
+
+class Order(msgspec.Struct, kw_only=True):
+    count: Annotated[int, msgspec.Meta(ge=1)]
+    kind: Literal["parcel", "letter"]
+    street: Street
+    articles: list[str]
+    gifts: list[str] = []
+    note: str = ""
+
+
+def test_a_prompt_is_tried_with_values_of_the_types_that_a_call_is_asked_for_with(folder: Path) -> None:
+    text = (
+        "{{ {'parcel': 1, 'letter': 2}[call.fields.kind] + call.fields.count }} {{ call.fields.street.name }} "
+        "{% for one in call.fields.articles + call.fields.gifts %}{{ one }}{% endfor %}"
+    )
+    mode = make_mode(f"{{% if call.placed %}}{text}{{% endif %}}", folder)
+    mode = msgspec.structs.replace(mode, asks=Order)
+    assert prompts.check(mode, OFFICE, NOW) == []
+    wrong = make_mode("{% if call.placed %}{{ call.fields.gift }}{% endif %}", folder)
+    assert len(prompts.check(msgspec.structs.replace(wrong, asks=Order), OFFICE, NOW)) == 1

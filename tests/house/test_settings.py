@@ -139,10 +139,24 @@ def test_a_public_url_that_the_carrier_could_not_use_is_refused(tmp_path: Path, 
     assert line.startswith("PUBLIC_URL: expected ")
 
 
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "BUSINESS_API_BASE", "TWILIO_API_BASE"])
 @pytest.mark.parametrize("port", ["0x50", "http", "99999", "-1"])
-def test_a_public_url_with_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
-    (line,) = faults(tmp_path, PUBLIC_URL=f"https://agent.example.com:{port}")
-    assert line.startswith("PUBLIC_URL: expected ")
+def test_a_url_with_a_port_that_is_none_is_refused(tmp_path: Path, name: str, port: str) -> None:
+    (line,) = faults(tmp_path, **{name: f"https://agent.example.com:{port}"})
+    assert line.startswith(f"{name}: expected a URL with a port from 1 to 65535")
+
+
+def test_a_database_s_address_that_cannot_be_taken_apart_is_refused_without_its_password(tmp_path: Path) -> None:
+    (line,) = faults(tmp_path, DATABASE_URL="postgresql://ann:hush[hush@db.example.com/books")
+    assert line.startswith("DATABASE_URL: expected a URL")
+    assert "%5B" in line
+    assert "hush" not in line
+
+
+def test_a_file_that_cannot_be_read_is_a_line_of_the_report(tmp_path: Path) -> None:
+    (tmp_path / "offhook.toml").mkdir()
+    with pytest.raises(SetupError, match=r"offhook\.toml: .*directory"):
+        load({}, root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +231,9 @@ def test_a_region_without_an_edge_is_a_dead_host_and_refused(tmp_path: Path) -> 
 def test_the_data_folder_is_beside_the_project_unless_it_is_absolute(tmp_path: Path) -> None:
     assert read(tmp_path, OFFHOOK_DATA="here").data == tmp_path / "here"
     assert read(tmp_path, OFFHOOK_DATA=str(tmp_path / "there")).data == tmp_path / "there"
+    assert read(tmp_path, OFFHOOK_DATA="~/there").data == Path.home() / "there"
+    (line,) = faults(tmp_path, OFFHOOK_DATA="~no-such-account/there")
+    assert line.startswith("OFFHOOK_DATA: expected a folder")
 
 
 # --- .env -------------------------------------------------------------------------------------------------------------

@@ -12,8 +12,10 @@ from app.adapters.store import Recalled
 from app.adapters.warm import Warm
 from app.calls.live_call import LiveCall
 from app.calls.switchboard import TICKET_SECONDS, Switchboard
+from app.core.finished import CallFinished
 from app.core.phases import Terms
-from app.core.record import CallInfo, CallRecord, Consent, Row
+from app.core.record import CallRecord
+from app.core.rows import CallEnded, CallInfo, Consent, Row
 from app.mode import Disclosure, Mode
 from app.rules.consent import LONGEST, TEXTS, NumberRule, Rules, Texts
 from modes.receptionist import mode as receptionist
@@ -140,6 +142,17 @@ def test_past_that_the_ticket_is_late_and_the_session_is_dropped(stage: Stage) -
     assert stage.board.redeem(receptionist.name, ticket) is None
     (proof,) = stage.rows.proofs()
     assert not proof.heard
+
+
+def test_a_caller_who_is_gone_before_the_stream_has_a_row_that_is_closed_with_what_was_spent_on_them(
+    stage: Stage,
+) -> None:
+    stage.rings(GREETING)
+    stage.sessions[0].spent_usd = 0.03
+    stage.loop.run(TICKET_SECONDS + 2)
+    closed = [row for row in stage.rows if isinstance(row, CallEnded | CallFinished)]
+    assert [type(row) for row in closed] == [CallEnded, CallFinished]
+    assert [(row.outcome, row.cost_usd) for row in closed if isinstance(row, CallEnded)] == [("abandoned", 0.03)]
 
 
 def test_what_the_agent_says_itself_takes_no_time_of_the_ticket_s(stage: Stage) -> None:

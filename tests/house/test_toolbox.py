@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from app.calls.equipment import no_session
 from app.calls.toolbox import BROKEN, LATE, Toolbox
 from app.core import effects as do
 from app.core import events as ev
 from app.errors import BackendDown, SlotTaken
 from app.mode import Booking, CallContext, EndCall, Mode, ToolError, Transfer, tool
-from tests.house.samples import OFFICE
+from tests.house.samples import OFFICE, no_session
 
 
 class EmptyStore:

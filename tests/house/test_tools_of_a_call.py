@@ -11,7 +11,7 @@ from app.calls.live_call import LiveCall
 from app.calls.toolbox import Toolbox
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import Outcome
+from app.core.rows import Outcome
 from app.mode import CallContext, Mode, tool
 from tests.house.test_ticket_life import INFO, Stage
 from tests.house.test_toolbox import context
@@ -31,7 +31,7 @@ MODE = Mode(name="some", prompt="some.md", tools=[search])
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     it = Stage()
-    it.board.texting = cast(Any, SimpleNamespace(to=lambda info: None))
+    it.board.texting = cast(Any, SimpleNamespace(to=lambda info, taken_up: None))
     yield it
     it.loop.end()
 
