@@ -21,7 +21,8 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from app.core.record import CallInfo, Consent, Row, Spoken
+from app.core.record import Spoken
+from app.core.rows import CallInfo, Consent, Row
 from app.mode import Disclosure
 from app.rules.area_codes import AREA_CODES, STATE_OF
 from app.rules.consent import Rules, What
@@ -113,13 +114,11 @@ def begin_with(sentence: str, opening: str) -> str:
     return f'Say exactly this sentence first, word for word, before anything else: "{sentence}" Then go on: {opening}'
 
 
-def was_heard(sentence: str, spoken: Iterable[Spoken]) -> bool:
-    """Whether an agent's turn has the sentence, and was played to the end of it. Case, marks and spaces do not count."""
-    return heard_at(sentence, spoken) is not None
-
-
 def heard_at(sentence: str, spoken: Iterable[Spoken]) -> int | None:
-    """When it was played to its end, in ms on the call's time axis; None if it was not."""
+    """When a turn of the agent's that has the sentence was played to the end of it, in ms on the call's time axis; None: never.
+
+    Case, marks and spaces do not count.
+    """
     times = (_heard_in(turn, sentence) for turn in spoken if turn.who == "agent")
     return next((at for at in times if at is not None), None)
 

@@ -106,15 +106,34 @@ def voicemail(mode: Mode, office: Office, situation: Situation) -> str:
 
 def _sample(mode: Mode) -> dict[str, Any]:
     """Fields as a call may be asked for with, by their types; for a start-up check of templates."""
-    if mode.asks is None:
-        return {}
-    by_kind = {"datetime": "2030-01-07T09:30:00", "date": "2030-01-07"}
-    return {
-        field.name: by_kind.get(getattr(field.type, "__name__", ""), "2030-01-07T09:30")
-        if field.required
-        else field.default
-        for field in msgspec.structs.fields(mode.asks)
-    }
+    return {} if mode.asks is None else dict(_sample_of(msgspec.inspect.type_info(mode.asks)))
+
+
+def _sample_of(kind: msgspec.inspect.Type) -> Any:
+    """A value of a type as `app.outbound` brings it into a prompt, where moments are texts."""
+    match kind:
+        case msgspec.inspect.StructType(fields=fields):
+            return {
+                field.encode_name: _sample_of(field.type) if field.required else _default(field) for field in fields
+            }
+        case msgspec.inspect.LiteralType(values=values):
+            return values[0]
+        case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
+            return 1
+        case msgspec.inspect.BoolType():
+            return True
+        case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType():
+            return []
+        case msgspec.inspect.DictType():
+            return {}
+        case msgspec.inspect.DateType():
+            return "2030-01-07"
+    return "2030-01-07T09:30"
+
+
+def _default(field: msgspec.inspect.Field) -> Any:
+    made = field.default_factory is not msgspec.NODEFAULT
+    return msgspec.to_builtins(field.default_factory() if made else field.default)
 
 
 def check(mode: Mode, office: Office, now: datetime) -> list[str]:

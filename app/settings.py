@@ -18,13 +18,15 @@ from app.rules.engines import CODECS, ENGINES, Auth, Codec, DialectName, EngineN
 from app.rules.fallback_engines import FallbackEngine
 from app.rules.office import Office
 from app.rules.office_file import read_office
-from app.rules.outbound import OutboundRules, Quiet, read_quiet
+from app.rules.outbound import OutboundRules, read_quiet
 from app.rules.prices import OURS, Prices
 from app.rules.recording import RecordingRules
 from app.rules.retention import RetentionDays
 from app.rules.values import (
     LOOPBACK,
+    address,
     between,
+    folder,
     named,
     number,
     one_of,
@@ -121,8 +123,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Who is told of finished calls."""
     outbound: OutboundRules = msgspec.field(default_factory=OutboundRules)
     """Whom the business may call, when and how often."""
-    quiet_hours: Quiet | None = None
-    """Instead of those of offhook.toml."""
     retention: RetentionDays = msgspec.field(default_factory=RetentionDays)
     """How long the books are kept."""
     recording: RecordingRules = msgspec.field(default_factory=RecordingRules)
@@ -140,7 +140,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return (
             *headers,
             *(unquote(value) for value in headers),
-            urlsplit(self.otlp_endpoint).password or "",
+            *(unquote(urlsplit(base).password or "") for base in (self.otlp_endpoint, self.business_api_base)),
             *self.twilio_auth_tokens,
             self.openai_api_key,
             self.elevenlabs_api_key,
@@ -193,8 +193,8 @@ def load(environ: Mapping[str, str] | None = None, *, root: Path = ROOT) -> Sett
         reader.faults.append(f"METRICS_PORT: expected another port than PORT, got {port} for both")
     _twilio_base(environ, values, reader.faults)
     values.update(read_office(root / "offhook.toml", values.get("human_transfer_number", ""), reader.faults, environ))
-    if "quiet_hours" in values:
-        values["outbound"] = msgspec.structs.replace(values["outbound"], quiet=values["quiet_hours"])
+    if (quiet := values.pop("quiet_hours", None)) is not None:
+        values["outbound"] = msgspec.structs.replace(values["outbound"], quiet=quiet)
     if reader.faults:
         raise SetupError("the settings cannot be used:\n" + "\n".join(f"  - {fault}" for fault in reader.faults))
     return Settings(**values)
@@ -240,11 +240,11 @@ ENVIRONMENT: dict[str, Callable[[str], Any]] = {
     "TWILIO_PHONE_NUMBER": number,
     "TWILIO_API_BASE": url("https", "http"),
     "PUBLIC_URL": public_url,
-    "DATABASE_URL": str,
+    "DATABASE_URL": address,
     "BUSINESS_API_BASE": url("https", "http"),
     "HUMAN_TRANSFER_NUMBER": person,
     "OPERATOR_PASSWORD": str,
-    "OFFHOOK_DATA": str,
+    "OFFHOOK_DATA": folder,
     "QUIET_HOURS": read_quiet,
     "MAX_CALLS": between(1, 100_000, int),
     "MAX_CALL_SECONDS": between(10, 86_400),

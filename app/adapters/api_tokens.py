@@ -42,7 +42,7 @@ class ApiTokens:
         return f"offhook_{token_id}_{secret}"
 
     async def owner(self, token: str) -> ApiToken | None:
-        """Whose token this is; None if it is nobody's, or was revoked. Takes as long for a wrong secret as for a right one."""
+        """Whose token this is; None if it is nobody's, or was revoked: which of both, the time that it takes does not tell."""
         parts = TOKEN.fullmatch(token)
         token_id, secret = parts.groups() if parts else ("", "")
         async with self._engine.begin() as connection:

@@ -14,6 +14,7 @@ import structlog
 
 from app.errors import BackendDown, BusinessError, NotFound, SetupError, SlotTaken
 from app.mode import Booking
+from app.others_words import misfit
 from app.trace_ids import traceparent
 
 log = structlog.get_logger()
@@ -132,9 +133,8 @@ class HttpStore:
         if self._traced and (parent := traceparent()):
             headers["traceparent"] = parent
         url = self._base.copy_with(path=self._base.path.rstrip("/") + path)
-        request = self._client.build_request(
-            method, url, params=params, json=json, headers=headers, timeout=self._deadline_seconds
-        )
+        url = url.copy_merge_params(params or {})  # as `params` of the request it would replace the base's own query
+        request = self._client.build_request(method, url, json=json, headers=headers, timeout=self._deadline_seconds)
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 status, body = await self._send(request)
@@ -149,7 +149,7 @@ class HttpStore:
         try:
             return msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._refuse(path, f"expected JSON as in docs/business-api.md, got: {error}")
+            self._refuse(path, f"expected JSON as in docs/business-api.md, got: {misfit(error)}")
 
     async def _send(self, request: httpx.Request) -> tuple[int, bytes]:
         try:

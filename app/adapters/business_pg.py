@@ -60,9 +60,8 @@ class PgStore:
         """Keep a slot; of two at once for the same one, one gets it and the other SlotTaken."""
         start = self._local(start)
         async with self._books() as connection:
-            kept = await self._kept_on(
-                connection, start.date()
-            )  # before the key: else a twin of this request could take it
+            # Before the key is looked for: else a twin of this request could take the slot in between.
+            kept = await self._kept_on(connection, start.date())
             if found := await _booking(connection, bookings.c.key == key):
                 return found
             self._require_slot(start)
@@ -95,10 +94,8 @@ class PgStore:
             )
             row = (await connection.execute(kept)).one_or_none()
             if row is None or _plain(row.name) != _plain(name):
-                if found := await _booking(
-                    connection, bookings.c.cancel_key == key
-                ):  # the same request, a moment earlier
-                    return found
+                if found := await _booking(connection, bookings.c.cancel_key == key):
+                    return found  # the same request, a moment earlier
                 raise NotFound
             change = update(bookings).where(bookings.c.reference == row.reference)
             await connection.execute(change.values(cancelled_at=func.now(), cancel_key=key))

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, func, or_, select, text
+from sqlalchemy import ColumnElement, Table, Text, any_, delete, func, literal, or_, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.all_tables import METADATA
@@ -31,7 +32,7 @@ async def sids_of(connection: AsyncConnection, number: str) -> list[str]:
 async def in_progress(connection: AsyncConnection, sids: Sequence[str]) -> list[str]:
     """Those of the calls that are not over; one that is open for longer than a day has lost its process."""
     fresh = calls.c.started_at > func.now() - timedelta(days=1)
-    query = select(calls.c.call_sid).where(calls.c.call_sid.in_(sids), calls.c.ended_at.is_(None), fresh)
+    query = select(calls.c.call_sid).where(_of(calls, sids), calls.c.ended_at.is_(None), fresh)
     return [str(sid) for sid in (await connection.execute(query)).scalars()]
 
 
@@ -58,7 +59,12 @@ async def delete_rows(connection: AsyncConnection, number: str, sids: Sequence[s
 def _of_caller(table: Table, number: str, sids: Sequence[str]) -> ColumnElement[bool] | None:
     conditions: list[ColumnElement[bool]] = []
     if "call_sid" in table.c:
-        conditions.append(table.c.call_sid.in_(sids))
+        conditions.append(_of(table, sids))
     if table is not calls:  # a number that callers dial, or a person's, is the other end of other people's calls
         conditions += [table.c[name] == number for name in NUMBERS if name in table.c]
     return or_(*conditions) if conditions else None
+
+
+def _of(table: Table, sids: Sequence[str]) -> ColumnElement[bool]:
+    """Rows of these calls. As one parameter: a statement has 32,767 at most, and a number that is tried by a monitor more calls."""
+    return table.c.call_sid == any_(literal(list(sids), ARRAY(Text)))

@@ -12,6 +12,7 @@ import structlog
 
 from app.adapters import processes
 from app.adapters.embedded_pg import EmbeddedPostgres
+from app.adapters.synced import write
 from app.errors import SetupError
 from app.log import hide
 from app.settings import Settings
@@ -136,15 +137,29 @@ def data_folder(folder: Path) -> Path:
 
 
 def kept_secret(folder: Path, name: str) -> str:
-    """A random secret that stays the same over restarts: in the data folder, for its owner alone. The first to make it wins."""
+    """A random secret that stays the same over restarts: in the data folder, for its owner alone. The first to make it wins.
+
+    Raises SetupError: it cannot be made there, or what is there is none.
+    """
     path = data_folder(folder) / name
     if not path.exists():
-        fresh = _private(path, secrets.token_hex(16) + "\n")
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
+        try:
+            fresh = _private(path, secrets.token_hex(16) + "\n")
+            try:
+                os.link(fresh, path)
+            finally:
+                fresh.unlink()
+        except FileExistsError:  # another process was first
+            pass
+        except OSError as wrong:
+            raise SetupError(
+                f"expected to make {path} by a hard link, but: {wrong.strerror}. Set OFFHOOK_DATA to a folder on another disk."
+            ) from wrong
+        else:
             log.warning("made a secret", what=name, where=str(path))
-        fresh.unlink()
     secret = path.read_text().strip()
+    if not secret:  # anybody could sign with nothing
+        raise SetupError(f"expected a secret in {path}, found it empty. Delete it: a new one is made.")
     hide(secret)
     return secret
 
@@ -155,8 +170,11 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _private(path: Path, text: str) -> Path:
-    """A file beside `path` that is complete, and only its owner's."""
+    """A file beside `path` that is complete, on disk, and only its owner's."""
     fresh = path.with_name(path.name + f".{secrets.token_hex(4)}")
-    fresh.touch(mode=0o600)
-    fresh.write_text(text)
+    try:
+        write(fresh, text.encode())
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
     return fresh

@@ -199,10 +199,8 @@ class EmbeddedPostgres:
         fresh.mkdir(mode=0o700)
         account.own(fresh)
         command = [str(binaries / "initdb"), "-D", str(fresh), "-U", "postgres", "-E", "UTF8", "--no-locale"]
-        command += [
-            "--auth-local=trust",
-            "--auth-host=reject",
-        ]  # the socket is in a folder that only its owner may enter
+        # Trust, as the socket is in a folder that only its owner may enter.
+        command += ["--auth-local=trust", "--auth-host=reject"]
         if not self.durable:
             command.append("--no-sync")
         process = self._child(command, database, account)

@@ -19,6 +19,7 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from app.adapters.link import Listener, WireLink
 from app.errors import LinkClosed, ModelRefused, PeerError
+from app.others_words import one_word
 from app.rules.engines import Auth, Codec, DialectName, Engine, profile
 from app.wire.dialects import SessionPlan
 
@@ -273,7 +274,7 @@ async def _dial(endpoint: Endpoint, uri: WebSocketURI, host: str, *, connect_sec
 
 def closed_by_server(code: int, reason: str) -> PeerError:
     """What it means that the server closed a link before a session was ours."""
-    why = f"the model's end closed with {code} {reason}".rstrip()
+    why = f"the model's end closed with {code} {one_word(reason)}".rstrip()
     return ModelRefused(why) if code == FATAL_CLOSE else LinkClosed(why)
 
 

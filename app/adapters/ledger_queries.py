@@ -147,7 +147,7 @@ class Ledger:
             return list((await connection.execute(hops)).scalars())
 
     async def raw_events(self, call_sid: str, *, skip: int = 0, limit: int = 200) -> list[RawEvent]:
-        """Protocol events of one call, oldest first, without the first `skip`. None are left after two weeks."""
+        """Protocol events of one call, oldest first, without the first `skip`. None are left after `retention.debug_days`."""
         query = select(debug_events).where(debug_events.c.call_sid == call_sid)
         query = query.order_by(debug_events.c.at, debug_events.c.id).offset(skip).limit(limit)
         async with self._engine.connect() as connection:

@@ -71,6 +71,8 @@ class ModelSession:
         self.state: Literal["opening", "ready", "lost"] = "opening"
         self.why_lost = ""
         self.refused = False
+        self.refusal: ModelRefused | None = None
+        """With the server's own sentence, for the doctor."""
         self.server = server
         self.reports: Callable[[Any], None] | None = None
         self._log = log.bind(call_sid=this_call())
@@ -154,6 +156,7 @@ class ModelSession:
                 while not await self._agreed():
                     pass
         except ModelRefused as refusal:
+            self.refusal = refusal
             self._lose(str(refusal), refused=for_good(refusal))
         except TimeoutError:
             if self.state == "ready":  # it became so in the very turn in which the time ran out
@@ -163,7 +166,7 @@ class ModelSession:
             self._lose(f"no session with the model: {type(wrong).__name__}: {wrong}")
         except Exception as wrong:
             log.exception("a fault of ours while a session was opened")
-            self._lose(f"no session with the model: {type(wrong).__name__}: {wrong}")
+            self._lose(f"no session with the model: {type(wrong).__name__}")
 
     async def _agreed(self) -> bool:
         """One attempt, on the link that is there or on a new one; False if what was presumed proved wrong: once more, then."""
@@ -329,7 +332,7 @@ class ModelSession:
         self._kept.clear()
         self._held_back = []
         self._release()
-        if self._task is not None and self._task is not _current_task():
+        if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         if self._link is not None:
             self._link.close()
@@ -361,8 +364,3 @@ def _read_prompt(text: bytes) -> bool:
         return primed(realtime.parse(text))
     except PeerError:
         return False
-
-
-def _current_task() -> asyncio.Task[None] | None:
-    """The running task; None in a plain callback."""
-    return asyncio.current_task()

@@ -141,10 +141,10 @@ class OutboundBook:
         try:
             async with self._engine.begin() as connection:
                 await _alone(connection)
+                at_once = await _count(connection, select(func.count()).where(outbound_calls.c.status == "live"))
+                if at_once >= rules.at_once or await _today(connection, now) >= rules.a_day:
+                    return None
                 while True:
-                    at_once = await _count(connection, select(func.count()).where(outbound_calls.c.status == "live"))
-                    if at_once >= rules.at_once or await _today(connection, now) >= rules.a_day:
-                        return None
                     row = (await connection.execute(due)).one_or_none()
                     if row is None:
                         return None

@@ -4,8 +4,6 @@ Off unless PRIME_MODEL is on. It may fill the provider's prompt cache for the gr
 so what it cost and what was cached is counted with the call (docs/03-prewarm.md).
 """
 
-from typing import Any
-
 import msgspec
 
 from app.core import events as ev
@@ -21,11 +19,12 @@ TOKENS = 16
 
 def prime(dialect: Dialect) -> bytes:
     """Ask for it. Source: openai-realtime facts, "Out-of-band response": null conversation_id and metadata tell it apart."""
-    response: dict[str, Any] = {"conversation": "none", "metadata": {"kind": PRIME_ID}}
-    if dialect.name == "ga":
-        response |= {"output_modalities": ["text"], "max_output_tokens": TOKENS}
-    else:
-        response |= {"modalities": ["text"], "max_response_output_tokens": TOKENS}
+    response = {
+        "conversation": "none",
+        "metadata": {"kind": PRIME_ID},
+        **dialect.modality(True),
+        dialect.answer_limit: TOKENS,
+    }
     return msgspec.json.encode({"type": "response.create", "event_id": PRIME_ID, "response": response})
 
 

@@ -42,9 +42,8 @@ def began(pid: int) -> str:
     if isinstance(found, str):
         state, _, moment = found.partition(" ")
         return "" if state.startswith("Z") else moment.strip()
-    dead = (
-        found[0] in "ZX" and int(found[17]) <= 1
-    )  # its first thread may be gone, and another still hold port and files
+    # With more threads than one, its first may be gone, and another still hold port and files.
+    dead = found[0] in "ZX" and int(found[17]) <= 1
     return "" if dead else f"{_boot()}-{found[19]}"
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from app.adapters.synced import sync_folder
 from app.wire.audio import FRAME, SILENCE
 
 FOLDER = "recordings"
@@ -33,6 +34,8 @@ LEAST_FREE = 256 << 20
 STEP = 8000
 """Bytes of a track that are woven at a time: a second. The interpreter is let go after each, for calls in progress."""
 _MULAW, _RATE = 7, 8000
+CLOSED = -1
+"""No handle of a file."""
 
 
 def _magnitude(byte: int) -> int:
@@ -91,6 +94,8 @@ class Reel:
         self._lock = os.open(self._beside("json"), mode, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(self._lock).st_nlink == 0:  # its process was done with it between our look and our lock
+                raise FileNotFoundError(errno.ENOENT, "it is finished", str(self.target))
             if not found:
                 _write_all(self._lock, msgspec.json.encode(label), 0)
             for track, name in enumerate(TRACKS):
@@ -147,15 +152,15 @@ class Reel:
             file.flush()
             os.fsync(file.fileno())
         wav.replace(self.target)
-        _sync_folder(self.target.parent)
+        sync_folder(self.target.parent)
         return Sound(size, bytes(peaks))
 
     def close(self) -> None:
-        """Let go of the files; they stay as they are."""
-        for handle in (*self._tracks, self._lock):
+        """Let go of the files; they stay as they are. Once more is fine: a handle's number may be another file's by then."""
+        handles, self._tracks, self._lock = [*self._tracks, self._lock], [], CLOSED
+        for handle in handles:
             with contextlib.suppress(OSError):
                 os.close(handle)
-        self._tracks = []
 
     def drop(self) -> None:
         """Delete the tracks; a WAV that was made stays."""
@@ -207,7 +212,8 @@ def delete(data: Path, path: str) -> None:
     if not target.is_relative_to((data / FOLDER).resolve()):
         raise ValueError(f"expected a path in {FOLDER}, got {path!r}")
     target.unlink(missing_ok=True)
-    _sync_folder(target.parent) if target.parent.exists() else None
+    if target.parent.exists():
+        sync_folder(target.parent)
 
 
 def _write_all(handle: int, content: bytes, at: int) -> None:
@@ -216,11 +222,3 @@ def _write_all(handle: int, content: bytes, at: int) -> None:
     while view:
         written = os.pwrite(handle, view, at)
         view, at = view[written:], at + written
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

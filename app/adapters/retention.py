@@ -32,6 +32,8 @@ from app.rules.retention import RetentionDays
 
 log = structlog.get_logger()
 
+FIRST_SECONDS = 60.0
+"""After the start: a server that never runs for an hour keeps nothing for ever."""
 EVERY_SECONDS = 3600.0
 CALLS_AT_ONCE = 200
 ROWS_AT_ONCE = 5000
@@ -69,10 +71,11 @@ class Retention:
         """The last call whose talk is gone."""
 
     async def run(self) -> None:
-        """Tidy every hour, until cancelled."""
+        """Tidy a minute after the start and then every hour, until cancelled."""
+        await asyncio.sleep(FIRST_SECONDS)
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
             log.info("books tidied", **await self.tidy(datetime.now(UTC)))
+            await asyncio.sleep(EVERY_SECONDS)
 
     async def tidy(self, now: datetime) -> dict[str, int]:
         """All that is due: how many rows, or calls, by what. What could not be done is logged, and done the next time."""

@@ -9,7 +9,6 @@ of all, nor is one with a secret of the settings in it.
 """
 
 import contextlib
-import os
 import re
 import secrets as random
 import shutil
@@ -20,13 +19,13 @@ from pathlib import Path
 
 import msgspec
 
+from app.adapters.synced import sync_folder, write
 from app.errors import SetupError
+from app.log import SHORTEST
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 RESERVED = ("list", "diff", "restore")
 KEPT = ("offhook.toml", "prompts", "modes")
-SHORTEST_SECRET = 6
-"""As logs have it: a shorter one would be found in any text."""
 MOST_BYTES = 5 << 20
 STALE_SECONDS = 600.0
 """What another process is writing now is younger."""
@@ -66,8 +65,9 @@ def present(root: Path) -> Texts:
     size = 0
     try:
         for path in _files(root):
-            texts[path.relative_to(root).as_posix()] = path.read_bytes()
-            size += len(texts[path.relative_to(root).as_posix()])
+            text = path.read_bytes()
+            texts[path.relative_to(root).as_posix()] = text
+            size += len(text)
             if size > MOST_BYTES:
                 raise SetupError(
                     f"expected prompts and modes of at most {MOST_BYTES >> 20} MB, got more by {path}; "
@@ -107,7 +107,7 @@ def keep(data: Path, about: About, texts: Texts, secrets: Iterable[str]) -> Path
         if (folder / about.name).exists():
             raise SetupError(f"there is a snapshot {about.name!r} already; take another name")
         fresh.rename(folder / about.name)  # onto one that came meanwhile it fails: that is not empty
-        _sync(folder)
+        sync_folder(folder)
     except OSError as wrong:
         raise SetupError(f"the snapshot {about.name!r} was not kept: {wrong.strerror}. Is the disk full?") from wrong
     finally:
@@ -125,7 +125,7 @@ def check_name(name: str) -> None:
 
 def refuse_secrets(texts: Texts, secrets: Iterable[str]) -> None:
     """Raises SetupError, naming the files that have a secret of the settings in them."""
-    known = [secret.encode() for secret in secrets if len(secret) >= SHORTEST_SECRET]
+    known = [secret.encode() for secret in secrets if len(secret) >= SHORTEST]
     if found := sorted(name for name, text in texts.items() if any(secret in text for secret in known)):
         raise SetupError(
             f"a secret of the settings stands in {', '.join(found)}; nothing was kept. "
@@ -180,24 +180,6 @@ def put(root: Path, texts: Texts) -> None:
 
 def _mode(path: Path) -> int:
     return path.stat().st_mode & 0o777 if path.exists() else 0o644
-
-
-def write(path: Path, text: bytes, *, mode: int = 0o600) -> None:
-    """Write a file, its folders too, down to the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(fd, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _sweep(folder: Path) -> None:

@@ -23,6 +23,7 @@ from app.core import events as ev
 from app.errors import ModelRefused, PeerError
 from app.log import of_call
 from app.wire import realtime
+from app.wire.negotiation import refused_for
 
 log = structlog.get_logger()
 
@@ -245,7 +246,7 @@ async def _first_word(fresh: FreshLink, seconds: float) -> None:
             raise closed_by_server(*fresh.end)
         for text in fresh.kept:
             if isinstance(word := _read(text), ev.ModelComplained):
-                raise ModelRefused(f"the model's server refused the session ({word.code or word.type}): {word.message}")
+                raise ModelRefused(f"the model's server refused the session ({refused_for(word)})", said=word.message)
     except BaseException:
         fresh.close()
         raise

@@ -15,7 +15,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -184,12 +184,14 @@ class Refused:
         """All of them, each once: one that was refused again after a crash is there twice."""
         return list(dict.fromkeys(rows_in(self.path))) if self.path.exists() else []
 
-    def replace(self, rows: Sequence[bytes]) -> None:
-        """Put these in the place of all, or change nothing. Raises OSError."""
+    def remove(self, rows: Collection[bytes]) -> None:
+        """Take these out, or change nothing; what a running server has added since they were read stays. Raises OSError."""
+        gone = set(rows)
         with self._locked():
+            left = [row for row in self.rows() if row not in gone]
             fresh = self.path.with_name(f"{self.path.name}.new")
             with fresh.open("wb") as file:
-                file.write(b"".join(map(line_of, rows)))
+                file.write(b"".join(map(line_of, left)))
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)

@@ -19,6 +19,7 @@ from websockets.uri import parse_uri
 from app.adapters.endpoint import DIAL_ERRORS, tls
 from app.adapters.link import WireLink
 from app.errors import LinkClosed, PeerError
+from app.others_words import one_word
 from app.rules.elevenlabs import ElevenLabs
 from app.wire import elevenlabs
 from app.wire.elevenlabs import CONTEXTS, Refused, Sound, Spoken
@@ -78,8 +79,6 @@ class TtsLink:
         self.server = server
         self.voice = voice
         self.lost = False
-        self.characters = 0
-        """Handed over to be spoken: what is paid for."""
         self._listener: TtsListener | None = listener
         self._link: WireLink | None = None
         self._waiting: list[bytes] = []
@@ -99,7 +98,6 @@ class TtsLink:
         """Speak a piece of a text behind what the context has already."""
         if self.lost:
             return
-        self.characters += len(text.strip())
         if context in self._begun:
             self._send(elevenlabs.more(context, text))
             return
@@ -216,9 +214,11 @@ class TtsLink:
                     self._begun.discard(context)
                     self._tell(lambda listener: listener.spoken(context))
             case Refused() if not self._begun:
-                log.info("the voice's server is about to close", why=message.code)  # it idled: `closed` follows
-            case Refused(code=code, message=words):
-                self._lose(f"the voice's server refuses: {code} {words}".rstrip(), "refused")
+                log.info(
+                    "the voice's server is about to close", why=one_word(message.code)
+                )  # it idled: `closed` follows
+            case Refused(code=code):
+                self._lose(f"the voice's server refuses: {one_word(code)}", "refused")
 
     def closed(self, code: int, reason: str) -> None:
         """The server closed, or the line broke. An idle socket is dialled again."""
@@ -226,9 +226,9 @@ class TtsLink:
         self._draining.clear()
         self._redials += 1
         if self._begun or self._waiting or self._redials > REDIALS:
-            self._lose(f"the voice's server closed with {code} {reason}".rstrip(), "broken")
+            self._lose(f"the voice's server closed with {code} {one_word(reason)}".rstrip(), "broken")
         elif not self.lost:
-            log.info("an idle socket to the voice's server was closed", code=code, reason=reason)
+            log.info("an idle socket to the voice's server was closed", code=code, reason=one_word(reason))
             self.start()
 
     def _lose(self, why: str, cause: Cause) -> None:

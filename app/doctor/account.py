@@ -44,7 +44,7 @@ async def twilio_account(patient: Patient) -> Finding:
     """The credentials are good, the account is active, and no trial."""
     patient.need_account()
     try:
-        answer = await patient.twilio(".json")
+        answer = await patient.twilio()
     except httpx.HTTPError as wrong:
         return fault(
             f"{patient.settings.twilio_api_base} does not answer: {reason_of(wrong)}",

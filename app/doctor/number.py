@@ -1,16 +1,14 @@
-"""The number's wiring at Twilio's API: what is set there, what should be, and the changes between the two.
-
-Source: REST API, IncomingPhoneNumbers, fetch and update.
-"""
+"""The number's wiring at Twilio's API: what is set there, what should be, and the changes between the two."""
 
 from urllib.parse import urldefrag, urlsplit
 from xml.sax.saxutils import escape
 
-import httpx
 import msgspec
 
-from app.doctor.patient import Patient, Skip, reason_of
+from app.adapters.phone_numbers import PhoneNumber, PhoneNumbers
+from app.doctor.patient import Patient, Skip
 from app.doctor.rows import Finding, fault, fine, skipped, warning
+from app.errors import SetupError
 
 INCOMING = ("/twilio/incoming", "/twiml")
 STATUS = "/twilio/status"
@@ -20,27 +18,6 @@ BIN_STEPS = (
     "make a TwiML Bin in Twilio's console (Developer tools) of the text below, then "
     "./offhook doctor --fix --fallback URL with the URL that it gets"
 )
-
-
-class PhoneNumber(msgspec.Struct):
-    """What of the resource is of interest. What is not set comes as null or empty."""
-
-    sid: str = ""
-    phone_number: str = ""
-    voice_url: str | None = None
-    voice_method: str | None = None
-    voice_fallback_url: str | None = None
-    voice_fallback_method: str | None = None
-    status_callback: str | None = None
-    status_callback_method: str | None = None
-    voice_application_sid: str | None = None
-    trunk_sid: str | None = None
-    voice_receive_mode: str | None = None
-    capabilities: dict[str, bool] = {}
-
-
-class _Numbers(msgspec.Struct):
-    incoming_phone_numbers: list[PhoneNumber] = []
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -60,19 +37,12 @@ async def fetch(patient: Patient) -> PhoneNumber:
 
     async def ask() -> PhoneNumber | Finding:
         try:
-            answer = await patient.twilio("/IncomingPhoneNumbers.json", params={"PhoneNumber": wanted})
-            if not answer.is_success:
-                return skipped(f"Twilio's API answers {answer.status_code}", "see the line of twilio_account")
-            found = msgspec.json.decode(answer.content, type=_Numbers).incoming_phone_numbers
-        except (httpx.HTTPError, msgspec.MsgspecError) as wrong:
-            return skipped(f"Twilio's API cannot be asked: {reason_of(wrong)}", "see the line of twilio_account")
-        exact = [number for number in found if number.phone_number == wanted]
-        if not exact:
-            return fault(
-                f"the account has no number {wanted}",
-                "correct TWILIO_PHONE_NUMBER, or buy that number in Twilio's console",
-            )
-        return exact[0]
+            found = await PhoneNumbers(patient.settings, patient.trust).find(wanted)
+        except SetupError as wrong:
+            return skipped(str(wrong), "see the line of twilio_account")
+        return found or fault(
+            f"the account has no number {wanted}", "correct TWILIO_PHONE_NUMBER, or buy that number in Twilio's console"
+        )
 
     found = await patient.once("number", ask)
     if isinstance(found, Finding):
@@ -186,11 +156,8 @@ async def apply(found: PhoneNumber, wanted: list[Change], patient: Patient) -> s
     """Set these fields, in one request. Answers what went wrong; empty if all of it is set now."""
     form = {change.name: change.new for change in wanted}
     try:
-        answer = await patient.twilio(f"/IncomingPhoneNumbers/{found.sid}.json", form=form)
-    except httpx.HTTPError as wrong:
-        return f"Twilio's API cannot be asked: {reason_of(wrong)}; look at the number before you try again"
-    if not answer.is_success:
-        return f"Twilio's API answers {answer.status_code}: {answer.text[:200]}"
-    now = msgspec.json.decode(answer.content, type=PhoneNumber)
+        now = await PhoneNumbers(patient.settings, patient.trust).update(found.sid, form)
+    except SetupError as wrong:
+        return f"{wrong}; look at the number before you try again"
     left = [change.name for change in changes(now, patient, form.get("VoiceFallbackUrl", "")) if change.name in form]
     return f"Twilio took the request, and left as they were: {', '.join(left)}" if left else ""

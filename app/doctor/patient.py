@@ -174,16 +174,11 @@ class Patient:
                 )
             )
 
-    async def twilio(
-        self, path: str, *, params: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
-    ) -> httpx.Response:
-        """Ask the account's REST API: GET, or POST with a form. path: behind the account, as `.json`. Raises httpx.HTTPError."""
+    async def twilio(self) -> httpx.Response:
+        """The account, as its REST API tells of it. Raises httpx.HTTPError."""
         settings = self.settings
-        url = f"{settings.twilio_api_base}/2010-04-01/Accounts/{settings.twilio_account_sid}{path}"
-        auth = (settings.twilio_account_sid, settings.twilio_auth_tokens[0])
-        if form is None:
-            return await self.http.get(url, params=dict(params or {}), auth=auth)
-        return await self.http.post(url, data=dict(form), auth=auth)
+        url = f"{settings.twilio_api_base}/2010-04-01/Accounts/{settings.twilio_account_sid}.json"
+        return await self.http.get(url, auth=(settings.twilio_account_sid, settings.twilio_auth_tokens[0]))
 
     # --- the model --------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,10 @@ def dear(number: str) -> str:
     """
     if number.startswith(PREMIUM_PREFIXES):
         return PAID[PhoneNumberType.PREMIUM_RATE]
-    parsed = phonenumbers.parse(number)
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return "a number of no country"
     if parsed.country_code in NO_COUNTRY:
         return "a satellite or an international service number"
     return PAID.get(phonenumbers.number_type(parsed), "")

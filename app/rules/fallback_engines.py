@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.rules.engines import CODECS, ENGINES, Auth, Codec, DialectName, EngineName
+from app.rules.values import url
 
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+ADDRESS = url("wss", "ws")
 FIRST = "main"
 """The name of the server of the environment's settings."""
 
@@ -76,11 +78,11 @@ def read_engines(
 
 def _faults(table: Table, environ: Mapping[str, str], taken: set[str]) -> list[str]:
     found: list[str] = []
-    parts = urlsplit(table.url)
-    if parts.scheme not in ("wss", "ws") or not parts.hostname:
-        found.append(f"url: expected a URL that starts with wss:// or ws://, got {table.url!r}")
-    if parts.username or parts.password:
-        found.append("url: expected no login in it; name the variable that holds the key in key_env")
+    try:
+        if urlsplit(ADDRESS(table.url)).username is not None:
+            found.append("url: expected no login in it; name the variable that holds the key in key_env")
+    except ValueError as wrong:
+        found.append(f"url: expected {wrong}, got {table.url!r}")
     if table.key_env and not VARIABLE.fullmatch(table.key_env):
         found.append(
             "key_env: expected the name of an environment variable as AZURE_KEY, got something else (kept secret)"

@@ -74,7 +74,7 @@ def read_office(
     file = _File()
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as wrong:
         faults.append(f"{path.name}: {wrong}")
         tables = {}
     for name in sorted(tables):  # one by one, so that a fault of one table does not hide another's

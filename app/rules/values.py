@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from app.rules.dialable import dear
 from app.rules.office import E164
@@ -52,6 +53,14 @@ def switch(text: str) -> bool:
     return one_of("on", "off")(text) == "on"
 
 
+def folder(text: str) -> Path:
+    """A folder; `~` is looked up here, as no shell reads `.env`."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("a folder whose ~ is the home of an account") from None
+
+
 def number(text: str) -> str:
     """A phone number, E.164."""
     if not E164.fullmatch(text):
@@ -70,7 +79,7 @@ def url(*schemes: str) -> Callable[[str], str]:
     """An address with one of these schemes, without a slash at its end."""
 
     def read(text: str) -> str:
-        parts = urlsplit(text)
+        parts = _split(text)
         if parts.scheme not in schemes or not parts.hostname:
             raise ValueError(f"a URL that starts with {' or '.join(s + '://' for s in schemes)}")
         return text.rstrip("/")
@@ -78,13 +87,28 @@ def url(*schemes: str) -> Callable[[str], str]:
     return read
 
 
-def public_url(text: str) -> str:
-    """The origin that the carrier sees."""
-    parts = urlsplit(text)
+def _split(text: str) -> SplitResult:
+    """A URL's parts, of which host and port can be asked."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError("a URL whose host is a name or an address (a [ in a password is written %5B)") from None
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError("a port from 1 to 65535, or none") from None
+        raise ValueError("a URL with a port from 1 to 65535, or none") from None
+    return parts
+
+
+def address(text: str) -> str:
+    """A URL that can be taken apart; what it has to be else is for its user to say."""
+    _split(text)
+    return text
+
+
+def public_url(text: str) -> str:
+    """The origin that the carrier sees."""
+    parts = _split(text)
     loopback = parts.hostname in LOOPBACK
     if not parts.hostname or parts.scheme not in ("https", *(("http",) if loopback else ())):
         raise ValueError("https://HOST (http only for a loopback host)")

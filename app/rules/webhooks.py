@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from app.rules.values import LOOPBACK
+
 FINISHED = "call.finished"
 PING = "ping"
 """What `./offhook webhooks test` sends; no endpoint asks for it."""
 EVENTS = (FINISHED,)
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECRET = "whsec_"  # noqa: S105  a prefix
 SECRET_BYTES = (24, 64)
 """Source: Standard Webhooks specification, "Signature scheme": so much randomness, in base64, behind `whsec_`."""

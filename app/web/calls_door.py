@@ -6,6 +6,8 @@ DELETE /calls/outbound/REFERENCE    while it waits
 """
 
 import asyncio
+import hashlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,6 +22,7 @@ from app.adapters.database import DATABASE_ERRORS, reason_of
 from app.calls.dialler import Dialler
 from app.errors import CallRefused
 from app.outbound import Wish
+from app.web.console.auth import Throttle, address_of
 
 log = structlog.get_logger()
 
@@ -28,7 +31,7 @@ BODY_SECONDS = 5.0
 KEY_LENGTH = 200
 STATUS = {
     "do_not_call": 403, "already_ringing": 409, "already_waiting": 409, "key_reused": 409, "caps_reached": 429,
-    "no_carrier": 503, "draining": 503,
+    "throttled": 429, "no_carrier": 503, "draining": 503,
     "unavailable": 503, "not_json": 400, "too_large": 413, "too_slow": 408, "no_token": 401, "wrong_token": 401,
     "not_found": 404, "not_waiting": 409,
 }  # fmt: skip
@@ -37,12 +40,28 @@ STATUS = {
 Answer = Callable[[Request, ApiToken], Awaitable[Response]]
 
 
-class CallsDoor:
-    """Each request proves itself by a token before anything of it is read."""
+class Throttled(CallRefused):
+    """Too many requests without a good token, from this address or from all."""
 
-    def __init__(self, dialler: Dialler, tokens: ApiTokens) -> None:
+    def __init__(self, seconds: int) -> None:
+        super().__init__("throttled", f"too many requests without a good token; ask again in {seconds} s")
+        self.seconds = seconds
+
+
+class CallsDoor:
+    """Each request proves itself by a token before anything of it is read.
+
+    Who has no good one is throttled as wrong passwords are at the login. A token that was good here before is looked at all the
+    same: strangers, whatever addresses they claim, keep nobody from placing calls.
+    """
+
+    def __init__(self, dialler: Dialler, tokens: ApiTokens, throttle: Throttle | None = None) -> None:
+        """throttle: of this door alone."""
         self.dialler = dialler
         self.tokens = tokens
+        self.throttle = throttle or Throttle()
+        self._good: set[bytes] = set()
+        """Digests of tokens that were good here."""
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
@@ -66,13 +85,22 @@ class CallsDoor:
         return Route(path, endpoint, methods=[method])
 
     async def _owner(self, request: Request) -> ApiToken:
+        """Whose token it is. Raises CallRefused; a try is spent by that, unless there was none left."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        token = token.strip() if scheme.lower() == "bearer" else ""
+        digest, address = hashlib.sha256(token.encode()).digest(), address_of(request)
+        if digest not in self._good and (wait := math.ceil(self.throttle.wait(address))):
+            raise Throttled(wait)
+        owner = await self.tokens.owner(token) if token else None
+        if owner is not None:
+            self._good.add(digest)
+            return owner
+        self._good.discard(digest)
+        self.throttle.take(address)
+        log.warning("outbound.no_good_token", token_given=bool(token))
+        if not token:
             raise CallRefused("no_token", "expected Authorization: Bearer TOKEN; ./offhook token make NAME makes one")
-        owner = await self.tokens.owner(token.strip())
-        if owner is None:
-            raise CallRefused("wrong_token", "this token is not known, or was revoked; ./offhook token list shows them")
-        return owner
+        raise CallRefused("wrong_token", "this token is not known, or was revoked; ./offhook token list shows them")
 
     async def ask(self, request: Request, owner: ApiToken) -> Response:
         """Keep a call, and have it placed: 201, or 200 if the same Idempotency-Key asked for it before."""
@@ -126,6 +154,8 @@ def refused(refusal: CallRefused) -> Response:
     """A refusal as JSON."""
     status = STATUS.get(refusal.code, 422)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if isinstance(refusal, Throttled):
+        headers["Retry-After"] = str(refusal.seconds)
     if status in (408, 413):
         headers["Connection"] = "close"
     return _json({"error": {"code": refusal.code, "message": str(refusal)}}, status, headers)

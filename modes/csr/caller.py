@@ -6,7 +6,8 @@ that calls about somebody else's order does not give that customer away: only wh
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, Text, any_, delete, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.mode import Caller
@@ -17,19 +18,19 @@ async def caller_rows(session: AsyncSession, caller: Caller) -> dict[str, list[d
     """The rows by table; with `erase` they are gone afterwards."""
     customers = select(Customer.number).where(Customer.phone == caller.number)
     orders = select(Order.number).where(Order.customer_number.in_(customers))
-    sids = caller.call_sids
-    subjects = [f"{kind}:{caller.number}" for kind in ("from", "claim")] + [f"call:{sid}" for sid in sids]
-    whose: dict[
-        type[Row], ColumnElement[bool]
-    ] = {  # in the order in which they can be deleted: of those that refer first
+    # Each list as one parameter: a statement has 32,767 at most.
+    sids = any_(literal(list(caller.call_sids), ARRAY(Text)))
+    tried = [f"{kind}:{caller.number}" for kind in ("from", "claim")] + [f"call:{sid}" for sid in caller.call_sids]
+    # In the order in which they can be deleted: of those that refer first.
+    whose: dict[type[Row], ColumnElement[bool]] = {
         Ticket: or_(
             Ticket.phone == caller.number,
-            Ticket.call_sid.in_(sids),
+            Ticket.call_sid == sids,
             Ticket.customer_number.in_(customers),
             Ticket.order_number.in_(orders),
         ),
-        Identified: or_(Identified.call_sid.in_(sids), Identified.customer_number.in_(customers)),
-        Tries: Tries.subject.in_(subjects),
+        Identified: or_(Identified.call_sid == sids, Identified.customer_number.in_(customers)),
+        Tries: Tries.subject == any_(literal(tried, ARRAY(Text))),
         OrderLine: OrderLine.order_number.in_(orders),
         Order: Order.customer_number.in_(customers),
         Customer: Customer.phone == caller.number,

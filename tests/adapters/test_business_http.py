@@ -7,6 +7,10 @@ from datetime import date, datetime
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from app import trace_ids
 from app.adapters.business_http import HttpStore
@@ -173,3 +177,22 @@ async def test_a_request_names_the_span_that_it_is_part_of_where_calls_are_trace
         await store.free_slots(TUESDAY)
     parent = f"00-{'1' * 32}-{trace_ids.span_id('CA' + '1' * 32, 'tool 3')}-01"
     assert [headers.get("traceparent") for headers in seen] == [parent if traced else None, None]
+
+
+async def test_a_query_of_the_base_goes_with_every_request() -> None:
+    asked: list[str] = []
+
+    async def slots(request: Request) -> Response:
+        asked.append(request.url.query)
+        return JSONResponse({"slots": []})
+
+    async def bookings(request: Request) -> Response:
+        asked.append(request.url.query)
+        return JSONResponse({"reference": "R", "name": "Ann", "start": "2026-11-24T09:00:00"})
+
+    backend = Starlette(routes=[Route("/api/slots", slots), Route("/api/bookings", bookings, methods=["POST"])])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(backend)) as client:
+        store = HttpStore("https://backend.test/api/?code=a%2Bb", client)
+        await store.free_slots(date(2026, 11, 24))
+        await book(store)
+    assert asked == ["code=a%2Bb&day=2026-11-24", "code=a%2Bb"]

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.adapters.all_tables import METADATA
 from app.adapters.business_tables import bookings, messages
+from app.adapters.caller_rows import delete_rows, in_progress, rows_of
 from app.adapters.entries import refusal
 from app.adapters.journal import Journal
 from app.adapters.journal_disk import JournalDisk
@@ -21,9 +22,11 @@ from app.adapters.outbound_tables import do_not_call
 from app.adapters.spool_folder import BOOKS, SpoolFolder
 from app.adapters.tables import calls, turns
 from app.commands import privacy
-from app.core.record import CallEnded, Capture, Consent, Milestone, Outcome, Row, ToolCall
+from app.core.rows import CallEnded, Capture, Consent, Milestone, Outcome, Row, ToolCall
 from app.errors import SetupError
+from app.mode import Caller
 from app.settings import load
+from modes.csr.caller import caller_rows
 from modes.csr.tables import Customer, Order, Ticket
 from tests.adapters.rows import NOON, ended, event, started, turn, writing
 
@@ -188,3 +191,15 @@ async def test_another_process_whose_rows_wait_is_waited_for_and_told_about(
 def test_a_number_that_is_none_is_refused_before_anything_is_opened() -> None:
     with pytest.raises(SetupError, match=r"expected the caller's number as \+14155550133"):
         privacy.run(Namespace(number="0133", way="erase", yes=True))
+
+
+async def test_a_number_with_more_calls_than_a_statement_has_parameters_is_found_and_erased(
+    filled: AsyncEngine,
+) -> None:
+    sids = [f"CA{n}" for n in range(33_000)]
+    async with AsyncSession(filled) as session, session.begin():
+        connection = await session.connection()
+        assert await in_progress(connection, sids) == []
+        assert await caller_rows(session, Caller(MINE, tuple(sids), erase=True))
+        assert await delete_rows(connection, MINE, sids)
+        assert set(await rows_of(connection, MINE, sids)) <= {do_not_call.name}

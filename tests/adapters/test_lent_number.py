@@ -200,3 +200,18 @@ async def test_another_number_that_a_dead_server_lent_is_put_back_before_its_not
     assert other.voice_url == "https://other.example/voice"
     await put_back(stage.settings)
     assert stage.number.voice_url == WAS
+
+
+async def test_a_note_that_cannot_be_read_is_not_written_over(stage: Stage) -> None:
+    lent_file(stage.settings.data).write_text('{"number": ')
+    with pytest.raises(SetupError, match="look at the number in"):
+        await lend(stage.settings)
+    assert stage.number.voice_url == WAS
+    assert lent_file(stage.settings.data).read_text() == '{"number": '
+
+
+async def test_a_number_on_a_sip_trunk_is_not_lent(stage: Stage) -> None:
+    stage.number.trunk_sid = "TK" + "1" * 32
+    with pytest.raises(SetupError, match="SIP trunk"):
+        await lend(stage.settings)
+    assert (stage.number.voice_url, read_lent(stage.settings.data)) == (WAS, None)

@@ -234,7 +234,9 @@ async def test_what_is_refused_without_anything_presumed_is_refused_at_once() ->
         it.start()
         it.attach(ear)
         await ear.until(lambda: bool(ear.lost))
-        assert "refuse every configuration" in ear.lost
+        assert ear.lost.endswith("refused the session (invalid_value, session)"), "and not the server's sentence"
+        assert it.refusal is not None
+        assert "refuse every configuration" in it.refusal.in_full
         assert len(server.sessions) == 1
 
 
@@ -247,7 +249,9 @@ async def test_a_known_server_that_refuses_is_asked_once_more_and_then_believed(
         it.start()
         it.attach(ear)
         await ear.until(lambda: bool(ear.lost))
-        assert "refuse every configuration" in ear.lost
+        assert ear.lost.endswith("refused the session (invalid_value, session)"), "and not the server's sentence"
+        assert it.refusal is not None
+        assert "refuse every configuration" in it.refusal.in_full
         assert len(server.sessions) == 3
 
 

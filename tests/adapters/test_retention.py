@@ -1,5 +1,6 @@
 """What is old enough goes, table by table, a few rows at a time; the rest stays."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import msgspec
@@ -11,7 +12,7 @@ from app.adapters import retention as retention_module
 from app.adapters.business_tables import bookings, messages
 from app.adapters.retention import Retention
 from app.adapters.tables import calls, consents, debug_events, milestones, turns
-from app.core.record import Consent, Milestone, Row
+from app.core.rows import Consent, Milestone, Row
 from app.rules.retention import RetentionDays
 from tests.adapters.rows import NOON, event, started, turn, writing
 
@@ -102,3 +103,20 @@ async def test_a_job_that_fails_keeps_no_other_from_its_work(engine: AsyncEngine
     await put_calls(engine, [2000])
     done = await Retention(engine, DAYS, {"first": away, "second": three}).tidy(NOON)
     assert done == {"debug_events": 1, "talks": 1, "calls": 1, "second": 3}
+
+
+async def test_a_server_need_not_run_for_an_hour_to_have_its_books_tidied(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_module, "FIRST_SECONDS", 0.0)
+    tidied = asyncio.Event()
+
+    async def tell(now: datetime) -> int:
+        tidied.set()
+        return 0
+
+    running = asyncio.create_task(Retention(engine, DAYS, {"told": tell}).run())
+    async with asyncio.timeout(20):
+        await tidied.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -6,6 +6,7 @@ import pytest
 
 from app.adapters import snapshots
 from app.adapters.snapshots import About, differences, every, folder_of, keep, now, present, put, read
+from app.adapters.synced import write
 from app.errors import SetupError
 
 CANARY = "sk-canary-0123456789"
@@ -62,7 +63,7 @@ def test_no_byte_of_a_secret_is_in_a_snapshot_and_a_file_that_has_one_is_refused
 
 def test_a_half_written_one_is_neither_listed_nor_read_nor_left(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = root / ".offhook"
-    real, seen = snapshots.write, list[list[str]]()
+    real, seen = write, list[list[str]]()
 
     def full(path: Path, text: bytes, *, mode: int = 0o600) -> None:
         seen.append([one.name for one in every(data)])
@@ -109,7 +110,7 @@ def test_a_way_back_that_fails_in_the_middle_changes_nothing(root: Path, monkeyp
     before = present(root)
     (root / "prompts" / "house.md").write_text("Speak slowly.")
     (root / "modes" / "shop" / "mode.py").write_text("mode = 2\n")
-    edited, real = present(root), snapshots.write
+    edited, real = present(root), write
 
     def full(path: Path, text: bytes, *, mode: int = 0o600) -> None:
         if "house.md" in path.name:

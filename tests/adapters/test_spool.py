@@ -203,11 +203,13 @@ def test_a_full_disk_is_given_the_room_of_debug_events(tmp_path: Path, monkeypat
     folder.close()
 
 
-def test_refused_rows_are_kept_once_and_can_be_replaced(tmp_path: Path) -> None:
+def test_refused_rows_are_kept_once_and_those_that_come_meanwhile_stay(tmp_path: Path) -> None:
     refused = Refused(tmp_path / "spool" / "refused")
     assert refused.rows() == []
     for row in [*numbered(2), *numbered(2)]:
         assert refused.add(row)
-    assert refused.rows() == numbered(2)
-    refused.replace(numbered(1))
-    assert refused.rows() == numbered(1)
+    read = refused.rows()
+    assert read == numbered(2)
+    assert refused.add(b"added meanwhile")
+    refused.remove(read)
+    assert refused.rows() == [b"added meanwhile"]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.stats_queries import Counted, Group, Tool, Transfers, Waits, Wish, stats
 from app.adapters.store import CallStore
-from app.core.record import CallEnded, CallStarted, Row, ToolCall, TransferAttempt
+from app.core.rows import CallEnded, CallStarted, Row, ToolCall, TransferAttempt
 from tests.adapters.rows import NOON, ended, started, writing
 
 DAY = timedelta(days=1)
@@ -32,8 +32,9 @@ def tool(sid: str, seq: int, name: str = "book", status: Any = "ok", ms: int = 1
 
 
 def transfer(sid: str, seq: int, desk: str, result: Any, at: datetime = NOON) -> TransferAttempt:
-    times = {"started_at": at, "ended_at": at}
-    return TransferAttempt(call_sid=sid, seq=seq, desk=desk, reason="", result=result, whisper="", **times)
+    return TransferAttempt(
+        call_sid=sid, seq=seq, desk=desk, reason="", result=result, whisper="", started_at=at, ended_at=at
+    )
 
 
 async def keep(engine: AsyncEngine, *rows: Row) -> None:

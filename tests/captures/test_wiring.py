@@ -8,7 +8,8 @@ import pytest
 
 from app.adapters.store import Recalled
 from app.core import effects as do
-from app.core.record import CallInfo, CallRecord, Capture
+from app.core.record import CallRecord
+from app.core.rows import CallInfo, Capture
 from app.mode import Confirmed, Mode, PostalCode, tool
 from app.rules.office_file import read_office
 from tests.house.test_ticket_life import Stage
@@ -27,7 +28,7 @@ MODE = Mode(name="some", prompt="some.md", tools=[find_shop])
 def test_what_a_caller_gives_is_put_into_the_journal_and_agreed_to_over_all_streams(first_seq: int) -> None:
     stage = Stage()
     try:
-        stage.board.texting = SimpleNamespace(to=lambda *_: None)  # type: ignore[assignment]
+        stage.board.texting = SimpleNamespace(to=lambda *_, **__: None)  # type: ignore[assignment]
         record = CallRecord(call_sid="CA7", mode="some", spoken=[], captures=first_seq)
         info = CallInfo(call_sid="CA7", account_sid="AC1", caller="+14155550133", dialled="+14155550199")
 

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 
 from app.adapters.texted import Texted
-from app.calls.equipment import no_session
 from app.calls.texting import Texting
 from app.calls.toolbox import Toolbox
 from app.core import effects as do
 from app.core import events as ev
-from app.core.record import CallInfo, Milestone, ToolCall, Who
+from app.core.rows import CallInfo, Milestone, ToolCall, Who
 from app.mode import CallContext, Mode, Office
 from tests.core.story import Story, started
+from tests.house.samples import no_session
 from tests.modes.ledger_store import MONDAY, OFFICE, LedgerStore
 from tests.modes.virtual_time import VirtualTime
 

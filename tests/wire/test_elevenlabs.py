@@ -53,6 +53,12 @@ def test_times_beyond_a_piece_s_own_sound_are_its_end() -> None:
     assert told(audio=SECOND, contextId="c", alignment=timed("We are", 400)).words == ((2, 800), (5, 1000))
 
 
+@pytest.mark.parametrize(("at", "ends"), [(1e308, 1000), (-1e308, 0)])
+def test_times_beyond_all_numbers_are_as_far_as_the_sound_goes(at: float, ends: int) -> None:
+    alignment = {"chars": ["a"], "charStartTimesMs": [at], "charDurationsMs": [at]}
+    assert told(audio=SECOND, contextId="c", alignment=alignment).words == ((1, ends),)
+
+
 @pytest.mark.parametrize(
     "alignment",
     [None, {}, {"chars": []}, {"chars": ["a"], "charStartTimesMs": [], "charDurationsMs": [1]}, timed("   ")],

@@ -69,21 +69,26 @@ class Bucket:
 
 
 class Throttle:
-    """Counts wrong passwords, by address and in all."""
+    """Counts wrong passwords, or tokens, by address and in all."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._all = Bucket(ALL_TRIES, ALL_SECONDS, now())
         self._by_address: dict[str, Bucket] = {}
 
+    def wait(self, address: str) -> float:
+        """Seconds until an address has a try; 0 now. None is taken."""
+        now = self._now()
+        own = self._by_address.get(address)
+        return max(own.wait(now) if own is not None else 0.0, self._all.wait(now))
+
     def take(self, address: str) -> float:
         """Take a try before the password is looked at; or the seconds to wait, if none is left."""
-        now = self._now()
-        own = self._by_address.pop(address, None) or Bucket(ADDRESS_TRIES, ADDRESS_SECONDS, now)
+        own = self._by_address.pop(address, None) or Bucket(ADDRESS_TRIES, ADDRESS_SECONDS, self._now())
         self._by_address[address] = own  # the one that was tried last is the last to be forgotten
         if len(self._by_address) > ADDRESSES:
             del self._by_address[next(iter(self._by_address))]
-        wait = max(own.wait(now), self._all.wait(now))
+        wait = self.wait(address)
         if not wait:
             own.left -= 1
             self._all.left -= 1
