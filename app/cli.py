@@ -1,4 +1,4 @@
-"""The one command: `./offhook serve | call | test | modes | show | new-mode | migrate | model | carrier | bench`."""
+"""The one command, `./offhook COMMAND`: what each takes. `COMMANDS`, at the end, lists them."""
 
 import gc
 
@@ -14,7 +14,10 @@ from pathlib import Path  # noqa: E402
 from app.commands.server_table import SERVER, Runner  # noqa: E402
 from app.errors import OffhookError  # noqa: E402
 
-EPILOG = "`./offhook test [pytest arguments]` runs the tests; `./offhook lint` checks style and types."
+EPILOG = (
+    "`./offhook test [pytest arguments]` runs the tests, `./offhook lint` checks style and types, `./offhook fuzz` throws a "
+    "million inputs."
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -201,9 +204,9 @@ def _token(parser: argparse.ArgumentParser) -> Runner:
 
 
 def _dial(parser: argparse.ArgumentParser) -> Runner:
-    from app.commands import dial
+    from app.commands.dial_options import add_arguments
 
-    return dial.add_arguments(parser)
+    return add_arguments(parser)
 
 
 def _bench(parser: argparse.ArgumentParser) -> Runner:

@@ -1,4 +1,4 @@
-"""Throws inputs at both codecs and at the call machine, by chance: `python -m tools.fuzz 1000000 --seed 7`.
+"""Throws inputs at both codecs and at the call machine, by chance: `./offhook fuzz 1000000 --seed 7`.
 
 Each input is one message of the carrier's or the model's, or one event in the life of a call. Only PeerError may leave a codec,
 and nothing the machine. What does is shortened and kept in tests/fuzz/finds, where the suite tries it again from then on.
@@ -27,7 +27,7 @@ Told = Callable[[int], None]
 
 def main() -> int:
     """Parse, throw, report."""
-    parser = argparse.ArgumentParser(prog="python -m tools.fuzz", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="./offhook fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("count", type=int, nargs="?", default=1_000_000, help="inputs in all (a million)")
     parser.add_argument("--seed", type=int, default=None, help="the same inputs again; none: others each time")
     asked = parser.parse_args()

@@ -15,6 +15,7 @@ from app import log as logging
 from app import registry
 from app import settings as all_settings
 from app.adapters.data_folder import Running
+from app.adapters.tunnel_client import read_client
 from app.commands.own_server import find_running
 from app.doctor import number
 from app.doctor.examination import checks, examine, unreadable
@@ -68,6 +69,11 @@ async def _run(
     )
     try:
         if chosen.fix:
+            if tunnelled(settings, running):
+                raise SetupError(
+                    f"expected a PUBLIC_URL that lasts, but the server that runs has a tunnel's, {patient.settings.public_url}. "
+                    "Nothing was changed: `./offhook serve --tunnel` points the number there itself, and back at its end"
+                )
             await fix(patient, fallback_url=chosen.fallback, asks=not chosen.yes)
         return await examine(patient, checks(patient, found), printer.take)
     finally:
@@ -75,11 +81,23 @@ async def _run(
 
 
 def as_running(settings: Settings, running: Running | None) -> Settings:
-    """A server on this machine alone is looked for where it runs: `serve --port` may have given it another port."""
-    if running is None or not settings.public_is_loopback or urlsplit(running.public_url).hostname not in LOOPBACK:
+    """The settings as the options of `serve` changed them for the server that runs: --tunnel the public URL, --port the port.
+
+    A public URL that the settings name is what is looked at all the same, unless there is a tunnel instead of it.
+    """
+    if running is None:
+        return settings
+    here = settings.public_is_loopback and urlsplit(running.public_url).hostname in LOOPBACK
+    if not here and not tunnelled(settings, running):
         return settings
     port = urlsplit(running.url).port or settings.port
     return msgspec.structs.replace(settings, public_url=running.public_url, port=port)
+
+
+def tunnelled(settings: Settings, running: Running | None) -> bool:
+    """Whether the server that runs is reached by a tunnel of its own, for this run."""
+    client = read_client(settings.data)
+    return running is not None and client is not None and client.url == running.public_url
 
 
 def tokens_of(settings: Settings) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ async def _erase(
         gone = {name: len(rows) for name, rows in of_guests.items()}
         gone |= await delete_rows(connection, number, sids)
     if refused := _refused(folder, number, sids):
-        folder.refused.replace([row for row in folder.refused.rows() if row not in set(refused)])
+        folder.refused.remove(refused)
         gone["refused"] = len(refused)
     print(
         f"deleted {sum(gone.values())} rows of {number}. Backups, and what Twilio and the model's provider keep, are not ours."

@@ -25,7 +25,7 @@ def refused(*, as_json: bool, retry: bool) -> int:
         rows = [msgspec.json.encode(msgspec.json.decode(line, type=Refused).row) for line in lines]
         if rows:
             folder.append(BOOKS, rows)
-            folder.refused.replace([])
+            folder.refused.remove(lines)
             folder.close()
         print(f"{len(rows)} rows wait to be written again; those that are refused again will be listed here again")
         return 0

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from app.adapters.lent_number import Numbers, lend, lent_file, put_back, read_lent, settings_of
+from app.adapters.lent_number import lend, lent_file, number_of, put_back, read_lent
 from app.adapters.tunnel_client import TunnelClient, end_left
 from app.errors import SetupError
 from app.settings import Settings
@@ -46,8 +46,7 @@ def ask_to_lend(settings: Settings, *, yes: bool) -> bool:
         )
         return False
     number = settings.twilio_phone_number
-    row = asyncio.run(Numbers(settings).find(number))
-    here = settings_of(row)["voice_url"] or "nothing"
+    here = asyncio.run(number_of(settings)).voice_url or "nothing"
     wish = agreed(f"{number} points at {here}. Point it at {hook}, and put it back at the end?", yes=yes)
     if wish is None:
         print(f"{number} points at {here}; --yes points it at {hook}, and puts it back at the end", file=sys.stderr)

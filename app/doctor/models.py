@@ -58,7 +58,7 @@ async def _knocked(endpoint: Endpoint, model: str) -> str:
     try:
         fresh = await dial(endpoint, model, Known())
     except ModelRefused as refusal:
-        return str(refusal)
+        return refusal.in_full
     except DIAL_ERRORS as wrong:
         return f"cannot be reached: {reason_of(wrong)}"
     fresh.close()

@@ -60,7 +60,7 @@ async def session(patient: Patient, mode: Mode, server: Server | None = None) ->
         try:
             await watched.done.wait()
             if made.state == "lost":
-                return fault(made.why_lost, REFUSED)
+                return fault(made.refusal.in_full if made.refusal else made.why_lost, REFUSED)
             made.attach(watched)
             sets = offers(mode)
             for n, tools in enumerate(sets):

@@ -100,8 +100,7 @@ class Hearing:
 
     async def _ask(self, sound: Sound) -> Words:
         process = await self._started()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return msgspec.msgpack.decode(await _exchange(process, sound), type=Words)
+        return msgspec.msgpack.decode(await self._exchange(process, sound, PATIENCE_SECONDS), type=Words)
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
@@ -110,12 +109,24 @@ class Hearing:
         self._process = process = await asyncio.create_subprocess_exec(
             *self._command, stdin=pipe, stdout=pipe, cwd=ROOT, start_new_session=True
         )
-        async with asyncio.timeout(START_SECONDS):
-            ready = msgspec.msgpack.decode(await _exchange(process, Lexicon(dict(lexicon()))), type=Ready)
+        ready = msgspec.msgpack.decode(
+            await self._exchange(process, Lexicon(dict(lexicon())), START_SECONDS), type=Ready
+        )
         if ready.error:
             await self.close()
             raise Deaf(ready.error)
         return process
+
+    async def _exchange(self, process: asyncio.subprocess.Process, message: msgspec.Struct, seconds: float) -> bytes:
+        """A message's answer, as bytes. Raises TimeoutError, EOFError if the process ended, OSError."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await _exchange(process, message)
+        except asyncio.CancelledError:  # the answer comes all the same, and would be taken for the next caller's
+            self._process = None
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise
 
 
 async def _exchange(process: asyncio.subprocess.Process, message: msgspec.Struct) -> bytes:

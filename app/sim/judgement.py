@@ -78,9 +78,6 @@ def judge(report: Report, script: Script, caller: TimingCaller, call: CarrierCal
     short = [n for n, turn in enumerate(agent) if len(turn.heard_text) < len(turn.generated_text)]
     if expect.cut_short is not None and short != expect.cut_short:
         faults.append(f"expected the agent's turns {expect.cut_short} to be cut short, got {short}")
-    lines = [turn.generated_text for turn in report.turns if turn.who == "caller" and turn.generated_text]
-    if "" in lines:
-        faults.append("expected every line of the caller's to be understood; one was not")
     report.untrue = untrue(report.turns, report.tool_calls, report.tools_called_ms, expect.claims)
     if expect.outcome is not None:
         _judge_outcome(report, script)

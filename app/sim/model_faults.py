@@ -54,5 +54,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """torn: without a close frame. stall: the socket stays open, no event comes. deaf: nothing is read any more either. garbage:
     half an event, and nothing more. 1001, 1011, 4000: closed so. Any other word: an `error` event with that code, and nothing
     more."""
+    says: Annotated[str, msgspec.Meta(max_length=120)] = ""
+    """The sentence of an error or a close that comes of these; empty: the stand-in's own."""
     sessions: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """How many sessions of a call suffer, the first ones; None: all."""

@@ -106,7 +106,7 @@ class Response:
             return None
         try:
             if self._faults.fails_with:
-                return self._fail(self._faults.fails_with, "The stand-in was told to fail.")
+                return self._fail(self._faults.fails_with, self._faults.says or "The stand-in was told to fail.")
             if self._thinking is not None:
                 self.plan = await self._thinking()
             if isinstance(self.plan, SetupError):

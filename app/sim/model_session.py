@@ -129,10 +129,14 @@ class Session(Talk):
             raise
         if len(audio) > LARGEST_APPEND:
             raise Refused("invalid_value", "Invalid 'audio': 15 MiB at most in one event.", "audio")
-        if not (self.received and self.received[-1].get("type") == "input_audio_buffer.append"):
-            self.received.append({"type": "input_audio_buffer.append", "events": 0, "bytes": 0})
-        self.received[-1]["events"] += 1
-        self.received[-1]["bytes"] += len(audio)
+        match self.received:
+            case [*_, {"type": "input_audio_buffer.append"} as row]:
+                pass
+            case _:
+                row = {"type": "input_audio_buffer.append", "events": 0, "bytes": 0}
+                self.received.append(row)
+        row["events"] += 1
+        row["bytes"] += len(audio)
         if not (self.counted or self.mind.past.continues):
             self.counted = True
             self.rehearsal.heard_sessions += 1

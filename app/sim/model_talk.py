@@ -314,13 +314,13 @@ class Talk:
             case "deaf":
                 self.deaf.set()
             case "1001" | "1011" | "4000":
-                self.outbox.put_nowait(Closing(int(how), "the stand-in was told to close"))
+                self.outbox.put_nowait(Closing(int(how), self.faults.says or "the stand-in was told to close"))
             case "stall":
                 pass
             case "garbage":
                 self.outbox.put_nowait(GARBAGE)
             case code:
-                self.refuse(Refused(code, "The stand-in was told to break."), None)
+                self.refuse(Refused(code, self.faults.says or "The stand-in was told to break."), None)
         self.broken = True
         self.broke.set()
 

@@ -13,7 +13,8 @@ import msgspec
 from websockets.asyncio.client import connect
 
 from app.adapters.store import CallStore
-from app.core.record import ToolCall, Turn
+from app.core.rows import ToolCall, Turn
+from app.core.tool_calls import BEGUN
 from app.errors import SetupError
 from app.sim.agent_turns import TimingCaller
 from app.sim.carrier import Carrier
@@ -154,6 +155,8 @@ async def _show(store: CallStore, call_sid: str, watcher: Watcher) -> None:
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         for tool in (await store.tool_calls(call_sid))[tools:]:
+            if tool.result == BEGUN:
+                break
             watcher.tool(tool)
             tools += 1
         for turn in (await store.turns(call_sid))[turns:]:

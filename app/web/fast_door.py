@@ -235,6 +235,7 @@ class Entrance(asyncio.Protocol):
             log.exception("a fault of ours as a ticket was looked into")
             verdict = Verdict(403)
         if not self.transport.is_closing():
+            self.transport.resume_reading()
             self._decide(verdict, upgrade, rest)
         elif verdict.call is not None:
             self.door.board.unjoined(verdict.call)

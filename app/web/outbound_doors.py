@@ -13,8 +13,9 @@ from starlette.routing import BaseRoute, Route
 
 from app.adapters.database import DATABASE_ERRORS, reason_of
 from app.calls.dialler import RESULTS, Dialler
-from app.core.record import Milestone
-from app.web.call_form import OVER
+from app.core.rows import Milestone
+from app.web.call_form import OVER, asked_for
+from app.web.fly import Elsewhere
 from app.web.guard import Form, Guard, Refused
 from app.web.timed import answering
 from app.web.voice import Voice
@@ -22,7 +23,7 @@ from app.wire import twiml
 
 log = structlog.get_logger()
 
-Answer = Callable[[str, Form], Awaitable[str]]
+Answer = Callable[[Request, Form], Awaitable[str]]
 
 
 class OutboundDoors:
@@ -50,7 +51,9 @@ class OutboundDoors:
             document = twiml.nothing()
             with answering(self.dialler.board, path, form.get("CallSid", "")):
                 try:
-                    document = await answer(request.query_params.get("ref", ""), form)
+                    document = await answer(request, form)
+                except Elsewhere as elsewhere:
+                    return elsewhere.response
                 except DATABASE_ERRORS as wrong:  # the attempt stays open, and is looked up later
                     log.warning("outbound.database", reason=reason_of(wrong), path=path)
                 except Exception:  # the carrier would play its application error
@@ -59,9 +62,9 @@ class OutboundDoors:
 
         return Route(path, endpoint, methods=["POST", "GET"])
 
-    async def answered(self, reference: str, form: Form) -> str:
-        """Somebody, or something, picked up: open the stream. A call that nobody asked for ends (an empty document does)."""
-        call = await self.dialler.answered(reference, form.get("CallSid", ""))
+    async def answered(self, request: Request, form: Form) -> str:
+        """Somebody, or something, picked up: open the stream. A call that nobody asked for ends."""
+        call = await self.dialler.answered(asked_for(request, "ref"), form.get("CallSid", ""))
         if call is None:
             return twiml.hang_up()
         self.dialler.board.journal.put(
@@ -69,15 +72,24 @@ class OutboundDoors:
         )
         return self.voice.begin(call)
 
-    async def detected(self, reference: str, form: Form) -> str:
-        """The verdict on who picked up. Source: Twilio, `AsyncAmdStatusCallback`."""
-        if verdict := form.get("AnsweredBy", ""):
-            await self.dialler.detected(reference, form.get("CallSid", ""), verdict)
+    async def detected(self, request: Request, form: Form) -> str:
+        """The verdict on who picked up. Source: Twilio, `AsyncAmdStatusCallback`.
+
+        The talk waits for it, so it goes to the process that has the talk, where it can be sent there; else only into the books.
+        """
+        call_sid, verdict = form.get("CallSid", ""), form.get("AnsweredBy", "")
+        if not verdict:
+            return twiml.nothing()
+        board, fly = self.dialler.board, self.voice.fly
+        elsewhere = not board.knows(call_sid) or board.outdated(call_sid)
+        if elsewhere and not fly.replayed(request.headers) and (owner := await board.other_owner(call_sid)):
+            raise Elsewhere(fly.to(owner))
+        await self.dialler.detected(asked_for(request, "ref"), call_sid, verdict)
         return twiml.nothing()
 
-    async def progress(self, reference: str, form: Form) -> str:
+    async def progress(self, request: Request, form: Form) -> str:
         """How the call goes. Until its end it means that there is one."""
-        call_sid, status = form.get("CallSid", ""), form.get("CallStatus", "")
+        reference, call_sid, status = asked_for(request, "ref"), form.get("CallSid", ""), form.get("CallStatus", "")
         if status not in OVER:
             await self.dialler.goes_on(reference, call_sid)
             return twiml.nothing()

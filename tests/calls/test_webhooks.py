@@ -96,6 +96,27 @@ async def test_a_repeated_webhook_gets_the_same_ticket_and_one_session(house: Pr
     await house.over(call_sid)
 
 
+async def test_what_is_next_is_decided_once_however_often_it_is_asked_for_while_the_stream_of_it_runs(
+    house: Product,
+) -> None:
+    call_sid, number = new_call_sid(), new_number()
+    asks = form(call_sid, number, CallStatus="in-progress")
+    async with phone(house, stream_url(await house.rings(call_sid, number))) as end:
+        await end.start(call_sid)
+        await end.hears()
+    resumed = await house.ask("/twilio/next", asks)
+    async with phone(house, stream_url(resumed)) as end:
+        await end.start(call_sid)
+        await end.hears()
+        for _ in range(5):
+            assert (await house.ask("/twilio/next", asks)).text == resumed.text
+        assert end.open
+        assert len(house.sessions_of(number)) == 2
+    milestones = [milestone.name for milestone in await house.store.milestones(call_sid)]
+    assert "led_to_person" not in milestones, "repeats are not counted as breaks"
+    await house.over(call_sid)
+
+
 async def test_a_mode_that_nobody_knows_falls_to_the_default(house: Product) -> None:
     sids = []
     for query in ("mode=nonsense", "mode=", "mode=..%2F..", "mode=receptionist", "mode=%00", "mode=a&mode=b"):

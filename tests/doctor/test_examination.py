@@ -8,10 +8,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from app.adapters.data_folder import Running
+from app.adapters import processes
+from app.adapters.data_folder import Running, write_private
+from app.adapters.tunnel_client import Client, client_file
 from app.cli import main
 from app.commands import doctor
 from app.commands.doctor import Printer, as_running, fix, tokens_of
@@ -25,7 +29,7 @@ from app.rules.fallback_engines import FallbackEngine
 from app.settings import ROOT
 from app.sim.carrier import Carrier
 from app.sim.carrier_numbers import PhoneNumber
-from tests.doctor.stage import ACCOUNT, OURS, PUBLIC, TOKEN, patient
+from tests.doctor.stage import ACCOUNT, OURS, PUBLIC, TOKEN, host, patient
 from tests.house.samples import make_settings
 
 BEFORE = [
@@ -295,6 +299,22 @@ async def test_fix_says_why_it_cannot(carrier: Carrier) -> None:
     assert carrier.account.numbers[OURS].voice_url == ""
 
 
+async def test_an_answer_that_is_none_after_a_change_is_told_and_the_number_is_to_be_looked_at() -> None:
+    number = {"sid": "PN1", "phone_number": OURS}
+    path = f"/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers"
+    answers = {f"{path}.json": (200, json.dumps({"incoming_phone_numbers": [number]}))}
+    for broken in ("<html>", "[]", '{"sid": 1}', ""):
+        async with host({**answers, f"{path}/PN1.json": (200, broken)}) as it:
+            account: dict[str, Any] = {
+                "twilio_account_sid": ACCOUNT,
+                "twilio_auth_tokens": (TOKEN,),
+                "twilio_api_base": it.url,
+            }
+            async with patient(**account, twilio_phone_number=OURS, public_url=PUBLIC) as who:
+                with pytest.raises(SetupError, match=r"expected a phone number .* look at the number"):
+                    await fix(who, asks=False)
+
+
 def test_a_server_on_this_machine_is_looked_for_where_it_runs() -> None:
     here = Running(1, "http://127.0.0.1:9000", "http://127.0.0.1:9000", "", "")
     found = as_running(make_settings(), here)
@@ -302,3 +322,14 @@ def test_a_server_on_this_machine_is_looked_for_where_it_runs() -> None:
     away = make_settings(public_url=PUBLIC)
     assert as_running(away, here) is away
     assert as_running(away, None) is away
+
+
+def test_a_server_behind_a_tunnel_of_its_own_is_looked_for_there(tmp_path: Path) -> None:
+    tunnel, wired = "https://four-words.trycloudflare.com", make_settings(public_url=PUBLIC, data=tmp_path)
+    running = Running(1, "http://127.0.0.1:9000", tunnel, "", "")
+    assert as_running(wired, running) is wired, "it was started before PUBLIC_URL was changed"
+    note = Client("cloudflared", os.getpid(), processes.began(os.getpid()), tunnel)
+    write_private(client_file(tmp_path), msgspec.json.encode(note).decode())
+    for settings in (wired, make_settings(data=tmp_path)):
+        found = as_running(settings, running)
+        assert (found.public_url, found.port) == (tunnel, 9000)

@@ -289,7 +289,7 @@ def test_a_missing_lock_is_told_with_how_to_get_it_back(machine: Machine) -> Non
     assert "git checkout -- requirements.lock" in machine.refuses("serve")
 
 
-@pytest.mark.parametrize("word", ["test", "lint"])
+@pytest.mark.parametrize("word", ["test", "lint", "fuzz"])
 def test_help_has_an_example(machine: Machine, word: str) -> None:
     assert f"example: ./offhook {word}" in machine.runs(word, "--help")
 

@@ -35,6 +35,8 @@ def test_they_are_read_in_order_with_their_keys_from_the_environment(tmp_path: P
     ("line", "told"),
     [
         ('url = "https://x.example"', "wss://"),
+        ('url = "wss://x.example:99999"', "a port from 1 to 65535"),
+        ('url = "wss://[x.example"', "url: expected"),
         ('url = "wss://me:secret-1@x.example"', "no login"),
         ('url = "wss://x.example"\nkey_env = "sk-secret-1"', "the name of an environment variable"),
         ('url = "wss://x.example"\nkey_env = "NOT_THERE"', "NOT_THERE, which is not set"),

@@ -1,12 +1,14 @@
 """What the recogniser makes of the recorded callers, of noise and of other speech; and what phrases mean."""
 
+import asyncio
 import random
+import sys
 
 import pytest
 
 from app.sim import voices
-from app.sim.hearing_worker import credible
-from app.sim.listening import Heard, book, grammar, hints, known_tools, lexicon
+from app.sim.hearing_worker import Hearing, credible
+from app.sim.listening import Grammar, Heard, book, grammar, hints, known_tools, lexicon
 from app.sim.phrases import key, phrases_of
 from app.sim.recogniser import MOST_GRAMMARS, Recogniser, Sound
 
@@ -120,3 +122,38 @@ def test_more_grammars_than_are_kept_are_heard_one_after_the_other(recogniser: R
         tools = frozenset({"take_message", "tool_" + "a" * n}) if n else frozenset({"take_message"})
         assert understood(recogniser, audio[:8000] if n % 15 else audio, tools).wish in ("message", "")
     assert understood(recogniser, audio, frozenset({"take_message"})).wish == "message"
+
+
+ECHO = """
+import sys
+import msgspec
+from app.sim.recogniser import Ready, Sound, Words, framed, read
+
+late, tell = b"", sys.stdout.buffer
+read(sys.stdin.buffer)
+tell.write(framed(Ready()))
+tell.flush()
+while (message := read(sys.stdin.buffer)) is not None:
+    words = msgspec.msgpack.decode(message, type=Sound).grammar
+    answer = framed(Words(words, 0.0, 1.0, 0.0))
+    if words == "late":
+        late = answer
+        continue
+    tell.write(late + answer)
+    tell.flush()
+"""
+"""A recogniser that hears the grammar's own name; the answer to `late` comes only with the next."""
+
+
+async def test_the_answer_to_a_caller_who_hung_up_is_not_taken_for_the_next_caller_s() -> None:
+    hearing = Hearing((sys.executable, "-c", ECHO))
+    late, prompt = (Grammar(jsgf=name, wishes=((f"{name} ", name),)) for name in ("late", "prompt"))
+    try:
+        assert await hearing.wake()
+        gone = asyncio.create_task(hearing.understand(b"", late))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        assert (await hearing.understand(b"", prompt)).wish == "prompt"
+    finally:
+        await hearing.close()

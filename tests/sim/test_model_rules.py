@@ -154,13 +154,13 @@ async def test_what_is_no_event_is_answered_and_the_socket_stays() -> None:
         await client.socket.send("{nope")
         assert (await client.until("error"))["error"]["code"] == "invalid_json"
         assert (await client.answer("session.upgrade"))["code"] == "invalid_event"
-        await client.socket.send(b"[1]", text=True)
-        assert (await client.until("error"))["error"]["code"] == "invalid_event"
         assert (await client.answer("response.create", respond={}))["param"] == "respond"
         assert (await client.answer("input_audio_buffer.append", audio="!"))["code"] == "invalid_value"
         assert (await client.answer("input_audio_buffer.append"))["code"] == "missing_required_parameter"
         assert (await client.answer("session.update"))["param"] == "session"
         assert (await client.configure(ga()))["type"] == "session.updated"
+        await client.socket.send(b"[1]", text=True)
+        assert (await client.until("error"))["error"]["code"] == "invalid_event"
         await client.hear(SILENCE * 3)
         await client.answer("response.cancel")
         assert server.sessions[0].received[-2] == {"type": "input_audio_buffer.append", "events": 3, "bytes": 480}

@@ -2,8 +2,11 @@
 
 import gzip
 import re
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 
 from app.web.console.files import STATIC
@@ -123,6 +126,21 @@ async def test_a_mode_s_page_has_its_prompt_tools_schemas_flow_tokens_and_number
     assert "+14155550143" not in ivr
     assert f"{HOME}/twilio/incoming?mode=ivr" in ivr
     assert "+14155550143, every other number" in overview
+
+
+async def test_what_a_reload_takes_is_on_the_next_page_modes_and_clock_too() -> None:
+    stage = Stage()
+    async with stage.browser() as browser:
+        before = (await browser.get("/modes/ivr")).text
+        mode, settings = stage.registry.modes["ivr"], stage.console.settings
+        edition = msgspec.structs.replace(mode.edition, stamp="abcdef012345")
+        stage.registry.modes = {**stage.registry.modes, "ivr": msgspec.structs.replace(mode, edition=edition)}
+        office = msgspec.structs.replace(settings.office, zone=ZoneInfo("Asia/Tokyo"))
+        stage.console.settings = msgspec.structs.replace(settings, office=office)
+        after = (await browser.get("/modes/ivr")).text
+    assert "abcdef012345" not in before
+    assert "abcdef012345" in after
+    assert stage.console.clock.moment(datetime(2026, 11, 21, 16, tzinfo=UTC)) == "2026-11-22 01:00:00"
 
 
 async def test_a_fault_of_ours_is_a_page_that_tells_nothing_of_it() -> None:

@@ -3,12 +3,18 @@
 import asyncio
 import hashlib
 import socket
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from websockets.frames import Opcode
 
+from app.web import fast_door
+from app.web.cold_streams import ColdStreams
 from app.web.fast_door import is_media
-from tests.web.door_stage import TICKET, Phone, Stage, every_loop, masked, on_stage, start
+from app.web.fly import Fly
+from app.web.streams import Verdict
+from tests.web.door_stage import PATIENCE, TICKET, Phone, Stage, every_loop, masked, on_stage, start
 
 GET = "GET /echo HTTP/1.1\nHost: x\n\n"
 MEDIA = b"GET /voice/ws/receptionist HTTP/1.1\r\nHost: x\r\n%b\r\n"
@@ -198,6 +204,26 @@ def test_a_wrong_upgrade_is_refused_in_words_and_spends_nothing(
         assert await peer.ends() == b""
         assert stage.board.tickets == {"t1", "t2"}
         assert not stage.door.links
+
+    on_stage(play, loop)
+
+
+@every_loop
+def test_a_peer_whose_ticket_the_books_refuse_is_heard_to_leave(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_door, "LEAVE_SECONDS", 10 * PATIENCE)
+
+    async def play(stage: Stage) -> None:
+        async def take_in(verdict: Verdict, *, replayed: bool) -> Verdict:
+            return Verdict(403)
+
+        stage.door.cold = cast(ColdStreams, SimpleNamespace(fly=Fly(""), take_in=take_in))
+        peer = await stage.connect()
+        peer.writer.write(Phone(peer).request(TICKET))
+        assert (await peer.answer())[0] == 403
+        peer.close()
+        async with asyncio.timeout(PATIENCE):
+            while len(stage.door.undecided):  # noqa: ASYNC110  the end of a socket is the other loop turn's news
+                await asyncio.sleep(0.01)
 
     on_stage(play, loop)
 

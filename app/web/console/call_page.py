@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute
 
 from app.adapters.ledger_queries import Ledger
 from app.adapters.store import Call, CallStore
-from app.core.record import Capture, Consent, Milestone, Outcome, Span, ToolCall, TransferAttempt, Turn
-from app.core.record import Response as ModelResponse
 from app.core.recorded import Recording
+from app.core.rows import Capture, Consent, Milestone, Outcome, Span, ToolCall, TransferAttempt, Turn
+from app.core.rows import Response as ModelResponse
 from app.core.standing import MissedCall, Voicemail
 from app.errors import SetupError
 from app.sim.retell import Told, retell
@@ -57,7 +57,7 @@ class CallPage:
         self.ledger = Ledger(console.engine)
 
     def routes(self) -> list[BaseRoute]:
-        """All four."""
+        """All of them."""
         get = self.console.get
         return [
             get("/calls/{sid}", self.show),

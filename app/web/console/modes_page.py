@@ -10,16 +10,18 @@ from starlette.routing import BaseRoute
 
 from app.mode import Mode
 from app.mode_sheet import Shown, look
+from app.settings import Settings
 from app.web.console.pages import Console
 
 
 class ModesPage:
-    """Modes do not change while the server runs, but their prompts name the day; sheets are kept for that long."""
+    """Sheets are kept until the day is over, which prompts name, or `serve --reload` has taken an edit."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self._sheets: dict[str, Shown] = {}
-        self._day: date | None = None
+        self._of: tuple[date, Settings] | None = None
+        """The day that the sheets are of, and the settings: a reload takes other ones with the modes."""
 
     def routes(self) -> list[BaseRoute]:
         """Both pages."""
@@ -56,12 +58,14 @@ class ModesPage:
 
     async def _sheet(self, mode: Mode) -> Shown:
         """A mode's sheet. The tokenizer is loaded with the first one: a tenth of a second, in a thread."""
-        today = self.console.settings.office.now(datetime.now(UTC)).date()
-        if today != self._day:
-            self._sheets, self._day = {}, today
-        if mode.name not in self._sheets:
-            self._sheets[mode.name] = await asyncio.to_thread(look, mode, self.console.settings)
-        return self._sheets[mode.name]
+        settings = self.console.settings
+        today = settings.office.now(datetime.now(UTC)).date()
+        if self._of is None or self._of[0] != today or self._of[1] is not settings:
+            self._sheets, self._of = {}, (today, settings)
+        sheets = self._sheets
+        if mode.name not in sheets:
+            sheets[mode.name] = await asyncio.to_thread(look, mode, settings)
+        return sheets[mode.name]
 
 
 def schema_text(parameters: dict[str, object]) -> str:

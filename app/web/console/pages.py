@@ -88,7 +88,7 @@ class Console:
         self.password = Password(guard.operator_password, settings.public_url)
         self.throttle = Throttle()
         self.files = Files()
-        self.clock = words.Clock(settings.office.zone)
+        self.clock = words.Clock(lambda: self.settings.office.zone)
         self.secure = settings.public_url.startswith("https:")
         self.cookie = "__Host-offhook" if self.secure else f"offhook-{settings.port}"
         """A cookie is of a host, whatever the port: servers beside each other on one machine must not share it."""

@@ -1,5 +1,6 @@
 """How the console writes figures, times and telephone numbers: the filters of its templates."""
 
+from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -42,22 +43,22 @@ def lasting(seconds: float | None) -> str:
 
 
 class Clock:
-    """Points in time on the operator's clock. All take aware datetimes."""
+    """Points in time on the operator's clock. All take aware datetimes. zone: asked anew each time, as a reload may change it."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: Callable[[], ZoneInfo]) -> None:
         self.zone = zone
 
     def moment(self, at: datetime | None) -> str:
         """Day and time of day: 2026-11-21 16:05:09."""
-        return "–" if at is None else at.astimezone(self.zone).strftime("%Y-%m-%d %H:%M:%S")
+        return "–" if at is None else at.astimezone(self.zone()).strftime("%Y-%m-%d %H:%M:%S")
 
     def day(self, at: datetime | None) -> str:
         """The day: 2026-11-21."""
-        return "–" if at is None else at.astimezone(self.zone).strftime("%Y-%m-%d")
+        return "–" if at is None else at.astimezone(self.zone()).strftime("%Y-%m-%d")
 
     def clock(self, at: datetime | None) -> str:
         """The time of day: 16:05:09."""
-        return "–" if at is None else at.astimezone(self.zone).strftime("%H:%M:%S")
+        return "–" if at is None else at.astimezone(self.zone()).strftime("%H:%M:%S")
 
 
 def way_back(target: str) -> str:
