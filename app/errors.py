@@ -41,6 +41,16 @@ class LinkClosed(PeerError):
 class ModelRefused(PeerError):
     """The model's server refuses to serve us; check the key, the model's name and the account."""
 
+    def __init__(self, message: str = "", said: str = "") -> None:
+        """said: the server's own sentence, for the operator who asks; never for a log, as it may repeat the talk."""
+        super().__init__(message)
+        self.said = said
+
+    @property
+    def in_full(self) -> str:
+        """With what the server said."""
+        return f"{self}: {self.said}" if self.said else str(self)
+
 
 class HouseError(OffhookError):
     """A bug of ours; please report it with the log around it."""

@@ -4,9 +4,9 @@ A line of a call has its `call_sid`, given by name or by the `of_call` it was lo
 `mode` and `version`, which `knows_call` was told once. Relay callbacks run in no task of their call, so the relay goes `of_call`
 for each event; tasks and timers that begin within inherit it. None of this is on the audio lane: what logs nothing costs nothing.
 
-No line of ours has what a caller said: a test plants canaries. What is left to chance, the text of
-somebody else's error above all, is masked here in the finished line: secrets that were named by `hide`, and telephone numbers down
-to their last two digits. Tracebacks have no values of variables.
+No line has what a caller said: a test plants canaries. Tracebacks have no values of variables, and no text of an exception that may
+have one (`app.others_words`). What is left to chance is masked here in the finished line: secrets that were named by `hide`, and
+telephone numbers down to their last two digits.
 """
 
 import contextlib
@@ -22,12 +22,17 @@ from typing import Any, Literal, TextIO, cast, get_args
 
 import structlog
 
+from app.others_words import traceback_of, untold
+
 SHORTEST = 6
 """A secret of fewer characters would mask parts of words."""
 NUMBER = re.compile(r"(?:\+|%2B)[1-9]\d{4,12}(\d\d)(?!\d)|(?<![\w.+-])\d{8,13}(\d\d)(?!\w|\.\d)", re.IGNORECASE)
 """E.164, also inside a URL, and 10 to 15 digits alone."""
 DEEPEST = 6
 """Values within values of a line, as far as JSON shows them as such."""
+
+TICKET = re.compile(r"(/voice/ws/[\w%-]+/)[\w.%~-]+")
+"""What a stream's URL proves. Errors of the carrier's name such URLs."""
 
 Form = Literal["auto", "json", "text"]
 FORMS: tuple[str, ...] = get_args(Form)
@@ -47,6 +52,7 @@ def masked(line: str) -> str:
     """A line as it may be shown."""
     for secret in _hidden:
         line = line.replace(secret, "[secret]")
+    line = TICKET.sub(r"\1[ticket]", line)
     return NUMBER.sub(lambda found: f"[number ..{found[1] or found[2]}]", line)
 
 
@@ -120,7 +126,7 @@ def configure(level: str = "info", secrets: Iterable[str] = (), form: Form = "au
             _keyed,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(lambda told: "" if told[1] is None else traceback_of(told[1])),
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -184,16 +190,34 @@ class _OfLibraries(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self.as_json = as_json
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802  logging's own name
+        """A traceback without what may have been said."""
+        return "" if ei[1] is None else traceback_of(ei[1])
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The line without its traceback; `record.message` is as it may be shown."""
+        record.message = _said(record)
+        return super().formatMessage(record)
+
     def format(self, record: logging.LogRecord) -> str:
+        record.exc_text = None  # another handler's traceback, with its texts
         if not self.as_json:
             return masked(super().format(record))
         at = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
         event: dict[str, Any] = {
             "timestamp": at,
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            "event": _said(record),
             "logger": record.name,
         }
         if record.exc_info and record.exc_info[0] is not None:
             event["exception"] = self.formatException(record.exc_info)
         return as_line(_keyed(None, "", {**structlog.contextvars.get_contextvars(), **event}))
+
+
+def _said(record: logging.LogRecord) -> str:
+    """A library's line. asyncio shows a task by its exception as well, whose text is not shown in the traceback either."""
+    said = record.getMessage()
+    for text in untold(record.exc_info[1]) if record.exc_info and record.exc_info[1] is not None else ():
+        said = said.replace(text, "...") if len(text) > 1 else said
+    return said

@@ -6,12 +6,15 @@ keyed, so "twice" is a second row for one thing: another turn of the same words,
 
 from collections import Counter
 
-from app.chaos.caller import LINES, line
+from app.chaos.caller import line
 from app.chaos.fault import Fault
-from app.chaos.scene import CALLER, Scene
+from app.chaos.scene import Scene
+from app.chaos.talks import CALLER
 from app.sim.phrases import key
 
 LAST_WORDS = 3
+RUNGS = {"menu": "menu_started", "person": "led_to_person", "voicemail": "voicemail_offered"}
+"""The milestone of each rung below the talk."""
 
 
 async def closed(scene: Scene) -> bool:
@@ -41,10 +44,14 @@ async def faults(fault: Fault, scene: Scene) -> list[str]:
         found.append("the call ended before it began")
     found += await _turns(fault, scene)
     found += await _tools(scene)
+    found += await bookings(fault, scene)
     found += await _milestones(fault, scene)
     for server in scene.servers:
         if server.alive:
             figures = await server.figures()
+            counted = {rung: figures[f'offhook_rungs_total{{rung="{rung}"}}'] for rung in RUNGS}
+            if not fault.dead_life and counted != {rung: float(rung == fault.heard) for rung in RUNGS}:
+                found.append(f"expected the rung that the caller came to counted once, and no other, got {counted}")
             found += [
                 f"{name} is {figures[name]:g}"
                 for name in ("offhook_journal_lost_total", "offhook_journal_refused_total", "offhook_journal_spooled")
@@ -62,7 +69,7 @@ async def _turns(fault: Fault, scene: Scene) -> list[str]:
         found.append(f"the caller said {said}, on record is {caller}")
     words = key(" ".join(turn.heard_text for turn in turns if turn.who == "agent"))
     sound = scene.caller.sound
-    for text in LINES:
+    for text in fault.talk.lines:
         last = " ".join(key(text).split()[-LAST_WORDS:])
         times = words.count(last)
         if line(text).whole(sound) and not times and not fault.dead_life:
@@ -83,6 +90,24 @@ async def _tools(scene: Scene) -> list[str]:
     ] * bool(twice)
 
 
+async def bookings(fault: Fault, scene: Scene) -> list[str]:
+    """What the business has, what the caller was told, and what the call is said to have come to: all the same, and once."""
+    business = scene.business
+    if business is None:
+        return []
+    found = []
+    told = line(fault.talk.answer).begun(scene.caller.sound)
+    if len(business.acts) != 1 or not told:
+        keys = [asked.key for asked in business.asked]
+        found.append(
+            f"expected one booking that the caller is told of, got {len(business.acts)}, asked by {keys}, told: {told}"
+        )
+    (row,) = await scene.rows("SELECT fields->>'result' FROM call_outcomes WHERE call_sid = :sid") or [("none",)]
+    if row[0] != "booked":
+        found.append(f"expected the outcome's result 'booked', got {row[0]!r}")
+    return found
+
+
 async def _milestones(fault: Fault, scene: Scene) -> list[str]:
     names = Counter(moment.name for moment in await scene.store.milestones(scene.call.call_sid))
     streams = len([entry for entry in scene.call.log.of("stream") if entry.detail["event"] == "start"])
@@ -91,6 +116,15 @@ async def _milestones(fault: Fault, scene: Scene) -> list[str]:
     found = []
     if names["webhook_accepted"] != 1 and not fault.dead_life:
         found.append(f"webhook_accepted is on record {names['webhook_accepted']} times")
+    found += [
+        f"{name} is on record {names[name]} times"
+        for rung, name in RUNGS.items()
+        if names[name] != (rung == fault.heard)
+    ]
+    if names["model_reconnected"] > names["model_lost"]:
+        found.append(
+            f"another session is on record {names['model_reconnected']} times, a lost one {names['model_lost']}"
+        )
     if names["stream_started"] != wanted and not fault.dead_life:
         found.append(f"{wanted} streams were started, {names['stream_started']} are on record")
     if names["call_closed"] != wanted and not fault.dead_life:

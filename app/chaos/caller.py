@@ -12,20 +12,13 @@ from typing import get_args
 
 import msgspec
 
+from app.chaos.talks import ASKS, Talk
 from app.clips import ClipName, clip
 from app.sim.hearing import Stretch
 from app.sim.loudness import VOICED, loudness
 from app.sim.playout import FRAME_BYTES, SILENCE
 from app.sim.voices import can_say, say
 
-GREETING = "Thank you for calling Lakeside Dental. How can I help you today?"
-HOURS = "What are your opening hours?"
-OPEN = "We are open Monday to Friday, from eight o'clock to five o'clock."
-BYE = "No, that is all. Thank you, goodbye."
-GOODBYE = "Thank you for calling. Goodbye."
-EXCHANGES = ((GREETING, HOURS), (OPEN, BYE))
-"""What the caller waits to hear, and says then."""
-LINES = (GREETING, OPEN, GOODBYE)
 VOICE = "anna"
 EDGE_FRAMES = 15
 """So much voice at either end of a line is looked for."""
@@ -84,7 +77,8 @@ class Caller:
     thinks_seconds: before their first line.
     """
 
-    def __init__(self, *, thinks_seconds: float = PAUSE_SECONDS) -> None:
+    def __init__(self, talk: Talk = ASKS, *, thinks_seconds: float = PAUSE_SECONDS) -> None:
+        self.talk = talk
         self.heard_on: list[bytearray] = []
         """The voiced frames of each stream."""
         self.spoke: list[Stretch] = []
@@ -105,10 +99,13 @@ class Caller:
     async def talks(self) -> None:
         """Play the caller's part, until the agent has the last word, or there is no agent any more. Raises GaveUp."""
         thinks = self._thinks
-        for hears, says in EXCHANGES:
+        for hears, says in self.talk.exchanges:
             await self.until(partial(self._finished, line(hears), len(self.heard_on)), f"all of {hears!r}")
             if self.led_down:
                 return
+            if hears == self.talk.answer and self.talk.insists and not line(hears).begun(self.sound):
+                self.say(self.talk.says)  # the line broke, and nothing was said of it
+                await self.until(partial(self._finished, line(hears), len(self.heard_on)), f"all of {hears!r}")
             await self._think(thinks)
             thinks = PAUSE_SECONDS
             self.say(says)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from app.chaos.talks import ASKS, Talk
 from app.sim.carrier_quirks import Quirks
 from app.sim.model_faults import Faults
 
@@ -59,6 +60,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     own_postgres: bool = False
     servers: int = 1
     mode: str = "receptionist"
+    talk: Talk = ASKS
     before: Act | None = None
     """Done before the telephone rings."""
     act: Act | None = None
@@ -78,3 +80,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     def outcomes(self) -> tuple[str, ...]:
         """What may stand in the row of the call."""
         return self.outcome or OUTCOMES[self.heard]
+
+
+def of(group: Group, name: str, does: str, **more: Any) -> Fault:
+    """A fault of a group, with whose name its own begins. more: fields of `Fault`."""
+    return Fault(name=f"{group}-{name}", group=group, does=does, **more)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from app.chaos.caller import LINES, Caller, line
+from app.chaos.caller import Caller, line
 from app.chaos.fault import TOLERANCE_MS, Fault
 from app.sim.carrier_call import CarrierCall
 from app.sim.hearing import Stretch
@@ -43,8 +43,8 @@ def listen(call: CarrierCall, caller: Caller) -> Heard:
     return Heard(
         silence_ms=silence,
         at_ms=at,
-        cut=[text for text in LINES if line(text).begun(sound) and not line(text).whole(sound)],
-        whole=[text for text in LINES if line(text).whole(sound)],
+        cut=[text for text in caller.talk.lines if line(text).begun(sound) and not line(text).whole(sound)],
+        whole=[text for text in caller.talk.lines if line(text).whole(sound)],
         verbs=caller.verbs,
         streams=len(call.streams),
         codes=call.log.codes(),
@@ -74,7 +74,7 @@ def faults(fault: Fault, heard: Heard) -> list[str]:
     explained = fault.heard != "talk"  # the broken sentence was followed by an apology
     found += [f"broke off and was never completed: {text!r}" for text in heard.cut if not explained]
     if fault.heard == "talk":
-        found += [f"was not heard: {text!r}" for text in LINES if text not in heard.whole]
+        found += [f"was not heard: {text!r}" for text in fault.talk.lines if text not in heard.whole]
     found += _way(fault, heard.verbs, heard.streams)
     complaints = sorted(set(heard.codes) - fault.codes)
     if complaints:

@@ -1,14 +1,16 @@
 """What can befall the carrier's end: every entry of its chaos list, and a few that the field has seen."""
 
 import asyncio
+from typing import Any
 
 import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from app.chaos.caller import GREETING, HOURS, OPEN
-from app.chaos.fault import Fault
+from app.chaos.fault import of
+from app.chaos.of_books import comes_back, gone
 from app.chaos.scene import ACCOUNT, PUBLIC, TOKEN, Scene
+from app.chaos.talks import GREETING, HOURS, OPEN
 from app.sim.carrier_http import SignedHttp
 from app.sim.carrier_origin import Origin
 from app.sim.carrier_quirks import Quirks
@@ -112,129 +114,102 @@ def _real(scene: Scene, url: str) -> str:
     return scene.server.url.replace("http", "ws", 1) + url.removeprefix(PUBLIC.replace("https", "wss"))
 
 
-_LOST = "the carrier itself is silent for so long"
+_SILENT: dict[str, Any] = {"limit_ms": 4000, "why_longer": "the carrier itself is silent for so long"}
+_REFUSED: dict[str, Any] = {"heard": "refused", "codes": frozenset({11200})}
 
 CARRIER = (
-    Fault(
-        name="carrier-slow-reader",
-        group="carrier",
-        does="takes nothing for 2 s of an answer",
-        act=slow_reader,
-        limit_ms=4000,
-        why_longer=_LOST,
-    ),
-    Fault(
-        name="carrier-late-start",
-        group="carrier",
-        does="`start` comes 2 s after the upgrade",
+    of("carrier", "slow-reader", "takes nothing for 2 s of an answer", act=slow_reader, **_SILENT),
+    of(
+        "carrier",
+        "late-start",
+        "`start` comes 2 s after the upgrade",
         quirks=Quirks(start_delay_seconds=2.0),
-        limit_ms=4000,
-        why_longer=_LOST,
+        **_SILENT,
     ),
-    Fault(
-        name="carrier-webhook-twice",
-        group="carrier",
-        does="the first webhook is delivered twice",
-        quirks=Quirks(repeated_webhook=True),
-    ),
-    Fault(
-        name="carrier-wrong-signature",
-        group="carrier",
-        does="the webhook's signature is wrong",
+    of("carrier", "webhook-twice", "the first webhook is delivered twice", quirks=Quirks(repeated_webhook=True)),
+    of(
+        "carrier",
+        "wrong-signature",
+        "the webhook's signature is wrong",
         quirks=Quirks(webhook_signature="wrong"),
-        heard="refused",
-        codes=frozenset({11200}),
+        **_REFUSED,
     ),
-    Fault(
-        name="carrier-no-signature",
-        group="carrier",
-        does="the webhook has no signature",
+    of(
+        "carrier",
+        "no-signature",
+        "the webhook has no signature",
         quirks=Quirks(webhook_signature="missing"),
-        heard="refused",
-        codes=frozenset({11200}),
+        **_REFUSED,
     ),
-    Fault(
-        name="carrier-wrong-upgrade-signature",
-        group="carrier",
-        does="the signature of every stream's upgrade is wrong",
+    of(
+        "carrier",
+        "wrong-upgrade-signature",
+        "the signature of every stream's upgrade is wrong",
         quirks=Quirks(upgrade_signature="wrong"),
         heard="person",
         codes=frozenset({31920}),
     ),
-    Fault(
-        name="carrier-replayed",
-        group="carrier",
-        does="webhook and upgrade come again after the call, with signatures that were good",
+    of(
+        "carrier",
+        "nothing-but-keys",
+        "every stream's upgrade is refused, and model and database are gone, in a mode with a keypad menu",
+        quirks=Quirks(upgrade_signature="wrong"),
+        gone=True,
+        own_postgres=True,
+        before=gone,
+        act=comes_back,
+        mode="ivr",
+        heard="menu",
+        codes=frozenset({31920}),
+    ),
+    of(
+        "carrier",
+        "replayed",
+        "webhook and upgrade come again after the call, with signatures that were good",
         act=replayed,
     ),
-    Fault(
-        name="carrier-wrong-call-sid",
-        group="carrier",
-        does="`start` names another call, on every stream",
+    of(
+        "carrier",
+        "wrong-call-sid",
+        "`start` names another call, on every stream",
         quirks=Quirks(start_call_sid="CA" + "e" * 32),
         heard="person",
         codes=frozenset({31921}),
     ),
-    Fault(
-        name="carrier-wrong-account",
-        group="carrier",
-        does="`start` names another account, on every stream",
+    of(
+        "carrier",
+        "wrong-account",
+        "`start` names another account, on every stream",
         quirks=Quirks(start_account_sid="AC" + "e" * 32),
         heard="person",
         codes=frozenset({31921}),
     ),
-    Fault(
-        name="carrier-no-parameters",
-        group="carrier",
-        does="`start` has no customParameters",
-        quirks=Quirks(start_parameters={}),
-    ),
-    Fault(
-        name="carrier-big-parameters",
-        group="carrier",
-        does="`start` has 60 kB of customParameters",
+    of("carrier", "no-parameters", "`start` has no customParameters", quirks=Quirks(start_parameters={})),
+    of(
+        "carrier",
+        "big-parameters",
+        "`start` has 60 kB of customParameters",
         quirks=Quirks(start_parameters={"caller": "9" * 30_000, "x" * 30_000: "y"}),
     ),
-    Fault(
-        name="carrier-late-frames",
-        group="carrier",
-        does="the caller's frames come in bursts of 500 ms",
-        act=late_frames,
-    ),
-    Fault(
-        name="carrier-missing-frames",
-        group="carrier",
-        does="frames of 1.5 s never arrive",
-        quirks=Quirks(lost_ms=(1000, 2500)),
-    ),
-    Fault(
-        name="carrier-no-pong",
-        group="carrier",
-        does="no ping of ours is answered, for 45 s",
-        quirks=Quirks(no_pong=True),
-        thinks_seconds=40.0,
-    ),
-    Fault(
-        name="carrier-cut-mid-mark",
-        group="carrier",
-        does="the connection is torn while a mark waits",
+    of("carrier", "late-frames", "the caller's frames come in bursts of 500 ms", act=late_frames),
+    of("carrier", "missing-frames", "frames of 1.5 s never arrive", quirks=Quirks(lost_ms=(1000, 2500))),
+    of("carrier", "no-pong", "no ping of ours is answered, for 45 s", quirks=Quirks(no_pong=True), thinks_seconds=40.0),
+    of(
+        "carrier",
+        "cut-mid-mark",
+        "the connection is torn while a mark waits",
         act=cut_mid_mark,
         heard="resumed",
         codes=frozenset({31903}),
         quick=True,
     ),
-    Fault(
-        name="carrier-second-socket",
-        group="carrier",
-        does="a second socket asks for the same call, by its ticket and by its CallSid",
+    of(
+        "carrier",
+        "second-socket",
+        "a second socket asks for the same call, by its ticket and by its CallSid",
         act=second_socket,
         quick=True,
     ),
-    Fault(
-        name="carrier-late-words",
-        group="carrier",
-        does="status callbacks come twice, and old ones after the last",
-        act=late_words,
-    ),
+    of("carrier", "late-words", "status callbacks come twice, and old ones after the last", act=late_words),
 )
 """In the order of the carrier's list."""

@@ -10,7 +10,8 @@ import msgspec
 from app.chaos import books, heard
 from app.chaos.caller import GaveUp
 from app.chaos.fault import Fault
-from app.chaos.scene import CALLER, OURS, Scene, eventually, staged
+from app.chaos.scene import OURS, Scene, eventually, staged
+from app.chaos.talks import CALLER
 from app.errors import OffhookError
 
 CALL_SECONDS = 150.0

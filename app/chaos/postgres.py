@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -75,15 +75,8 @@ class Postgres:
     @contextlib.asynccontextmanager
     async def hung(self) -> AsyncIterator[None]:
         """It takes connections and never answers: all of its processes stand still."""
-        pids = self._pids()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with still(self._pids()):
             yield
-        finally:
-            for pid in reversed(pids):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
 
     @contextlib.asynccontextmanager
     async def without_connections(self) -> AsyncIterator[None]:
@@ -153,10 +146,23 @@ class Postgres:
         (pid_file,) = self._folder.glob("pg[0-9]*/postmaster.pid")
         running = read_postmaster(pid_file.parent)
         assert running is not None, "it runs"
-        return [running.pid, *_children(running.pid)]
+        return [running.pid, *children(running.pid)]
 
 
-def _children(parent: int) -> list[int]:
+@contextlib.contextmanager
+def still(pids: Sequence[int]) -> Iterator[None]:
+    """These processes do nothing: they take connections, and never answer."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def children(parent: int) -> list[int]:
     """Whose parent this is. Where there is no /proc, the parent alone is known, and its children end with it."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):

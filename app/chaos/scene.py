@@ -12,45 +12,26 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.database import make_engine
 from app.adapters.store import CallStore
-from app.chaos.caller import BYE, GOODBYE, GREETING, HOURS, OPEN, Caller
+from app.chaos.business import Business
+from app.chaos.caller import Caller
 from app.chaos.fault import Fault
 from app.chaos.front import Front
 from app.chaos.postgres import Postgres
 from app.chaos.server import BUSINESS, Server, quiet_port
+from app.chaos.talks import BOOKS, CALLER
 from app.settings import ROOT
 from app.sim.carrier import Carrier
 from app.sim.carrier_call import CarrierCall
 from app.sim.model import ModelServer
 from app.sim.model_session import Session
-from app.sim.script import Script, parse
 
 PUBLIC = "https://chaos.example"
 ACCOUNT = "AC" + "c" * 32
 TOKEN = "c" * 32
-OURS, CALLER, PERSON = "+14155550199", "+14155550133", "+14155550170"
+OURS, PERSON = "+14155550199", "+14155550170"
 VERB_SPEED = 10.0
 DRAIN_SECONDS = 6
 WAIT_SECONDS = 30.0
-
-_SCRIPT = {
-    "title": "The talk of the matrix",
-    "mode": "receptionist",
-    "caller": {"number": CALLER, "voice": "anna"},
-    "turn": [
-        {"agent": GREETING},
-        {"caller": HOURS, "tools": [{"name": "opening_hours"}], "agent": OPEN},
-        {
-            "caller": BYE,
-            "preamble": GOODBYE,
-            "tools": [{"name": "end_call", "arguments": {"reason": "the caller said goodbye"}}],
-        },
-    ],
-}
-
-
-def talk() -> Script:
-    """The rehearsal that the model follows."""
-    return parse(_SCRIPT, "chaos")
 
 
 class Scene:
@@ -61,7 +42,8 @@ class Scene:
         self.folder = folder
         self.model = ModelServer(dialect=fault.dialect, scripts=[], faults=fault.model if fault.everywhere else None)
         self.second = ModelServer(scripts=[]) if fault.second else None
-        self.caller = Caller(thinks_seconds=fault.thinks_seconds)
+        self.caller = Caller(fault.talk, thinks_seconds=fault.thinks_seconds)
+        self.business = Business() if fault.talk is BOOKS else None
         self.postgres: Postgres | None = None
         self.servers: list[Server] = []
         self.carrier: Carrier
@@ -74,6 +56,18 @@ class Scene:
         """What an act found that should not be."""
         self.closed = 0
         """Streams whose process could not write their end down."""
+
+    @property
+    def database(self) -> Postgres:
+        """The fault's own."""
+        assert self.postgres is not None, "the fault wants own_postgres"
+        return self.postgres
+
+    @property
+    def backend(self) -> Business:
+        """The business's, of a talk that changes something there."""
+        assert self.business is not None, "the fault wants the talk BOOKS"
+        return self.business
 
     @property
     def server(self) -> Server:
@@ -127,7 +121,7 @@ async def _engines(scene: Scene, stack: contextlib.AsyncExitStack) -> str:
             continue
         url = await engine.start()
         stack.push_async_callback(engine.close)
-        engine.register(talk(), faults=None if engine is scene.model and fault.everywhere else faults)
+        engine.register(fault.talk.script(), faults=None if engine is scene.model and fault.everywhere else faults)
         if engine is scene.second:
             _business(scene, url)
         else:
@@ -149,18 +143,11 @@ def _business(scene: Scene, second: str) -> None:
 
 async def _servers(scene: Scene, stack: contextlib.AsyncExitStack, books: str, model_url: str) -> None:
     fault = scene.fault
-    environment = {
-        BUSINESS: str(scene.folder),
-        "DATABASE_URL": books,
-        "REALTIME_URL": model_url,
-        "OPENAI_API_KEY": "",
-        "PUBLIC_URL": PUBLIC,
-        "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_ACCOUNT_SID": ACCOUNT,
-        "HUMAN_TRANSFER_NUMBER": PERSON,
-        "DRAIN_SECONDS": str(DRAIN_SECONDS),
-        "MAX_LOOP_LAG_MS": "0",
-    }
+    environment = environment_of(scene.folder, books, model_url)
+    environment |= {"HUMAN_TRANSFER_NUMBER": PERSON, "DRAIN_SECONDS": str(DRAIN_SECONDS)}
+    if scene.business is not None:
+        environment["BUSINESS_API_BASE"] = await scene.business.start()
+        stack.push_async_callback(scene.business.close)
     scene.servers = [Server() for _ in range(fault.servers)]
     scene.front = Front([server.port for server in scene.servers], asks=fault.servers > 1)
     stack.push_async_callback(scene.front.close)
@@ -174,6 +161,20 @@ async def _servers(scene: Scene, stack: contextlib.AsyncExitStack, books: str, m
         server.environment = environment
         stack.push_async_callback(server.close)
         await server.start()
+
+
+def environment_of(folder: Path, books: str, model_url: str) -> dict[str, str]:
+    """What a server is set by. folder: of the business. On a machine that does other things as well, lag is no reason."""
+    return {
+        BUSINESS: str(folder),
+        "DATABASE_URL": books,
+        "REALTIME_URL": model_url,
+        "OPENAI_API_KEY": "",
+        "PUBLIC_URL": PUBLIC,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "MAX_LOOP_LAG_MS": "0",
+    }
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = WAIT_SECONDS) -> None:

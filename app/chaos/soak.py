@@ -20,8 +20,8 @@ from app.adapters.database import make_engine
 from app.adapters.embedded_pg import EmbeddedPostgres
 from app.calls.roster import LINGER_SECONDS
 from app.chaos.lone import quietly
-from app.chaos.scene import ACCOUNT, OURS, PUBLIC, TOKEN, eventually
-from app.chaos.server import BUSINESS, Server, quiet_port
+from app.chaos.scene import ACCOUNT, OURS, PUBLIC, TOKEN, environment_of, eventually
+from app.chaos.server import Server, quiet_port
 from app.errors import SetupError
 from app.settings import ROOT
 from app.sim.carrier import Carrier
@@ -182,17 +182,7 @@ async def _parts(stack: contextlib.AsyncExitStack) -> tuple[Server, str]:
     model_url = await stack.enter_async_context(_model())
     server = Server()
     stack.push_async_callback(server.close)
-    server.environment = {
-        BUSINESS: str(folder),
-        "DATABASE_URL": books,
-        "REALTIME_URL": model_url,
-        "OPENAI_API_KEY": "",
-        "PUBLIC_URL": PUBLIC,
-        "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_ACCOUNT_SID": ACCOUNT,
-        "MAX_LOOP_LAG_MS": "0",
-        "LOG_LEVEL": "warning",
-    }
+    server.environment = {**environment_of(folder, books, model_url), "LOG_LEVEL": "warning"}
     await server.start()
     return server, books
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from app.errors import ModelRefused, PeerError
+from app.others_words import misfit, one_word
 from app.wire.dialects import Dialect
 
 AFTERWORD_ID = "afterword"
@@ -33,17 +34,15 @@ _DONE = msgspec.json.Decoder(_Done)
 
 def ask(dialect: Dialect, instructions: str, talk: str, most_tokens: int) -> bytes:
     """Ask for it. talk: the transcript, which is all that the model reads besides the instructions."""
-    response: dict[str, Any] = {
+    response = {
         "conversation": "none",
         "metadata": {"kind": AFTERWORD_ID},
         "instructions": instructions,
         "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": talk}]}],
         "tool_choice": "none",
+        **dialect.modality(True),
+        dialect.answer_limit: most_tokens,
     }
-    if dialect.name == "flat":
-        response |= {"modalities": ["text"], "max_response_output_tokens": most_tokens}
-    else:
-        response |= {"output_modalities": ["text"], "max_output_tokens": most_tokens}
     return msgspec.json.encode({"type": "response.create", "event_id": AFTERWORD_ID, "response": response})
 
 
@@ -54,10 +53,11 @@ def answer(message: bytes | str) -> Afterword | None:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as wrong:
         if isinstance(wrong, msgspec.ValidationError):
             return None  # an event of another kind, which may have such fields of other types
-        raise PeerError(f"expected a realtime event, got: {wrong}") from wrong
+        raise PeerError(f"expected a realtime event, got: {misfit(wrong)}") from wrong
     if done.type == "error" and done.error.get("event_id") == AFTERWORD_ID:
+        code = one_word(str(done.error.get("code") or done.error.get("type") or "")) or "no code"
         raise ModelRefused(
-            f"the model's server refuses an afterword: {done.error.get('message') or done.error.get('code')}"
+            f"the model's server refuses an afterword ({code})", said=str(done.error.get("message") or "")
         )
     if done.type != "response.done":
         return None

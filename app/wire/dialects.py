@@ -100,6 +100,8 @@ class Dialect(msgspec.Struct, frozen=True):
     """`param` of an error that says: this server does not have that voice."""
     formats: tuple[str, ...] = ("session.audio.input.format", "session.audio.output.format")
     """How a `param` begins that says: this server does not have that codec."""
+    answer_limit: str = "max_output_tokens"
+    """What says, of one response, how many tokens it has at most."""
 
 
 SILENCE_MS = {"high": 400, "medium": 500, "auto": 500, "low": 650}
@@ -269,6 +271,7 @@ FLAT = Dialect(
         }
     ),
     formats=("session.input_audio_format", "session.output_audio_format"),
+    answer_limit="max_response_output_tokens",
 )
 HYBRID = Dialect(
     "hybrid",

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from app.errors import PeerError
+from app.others_words import misfit
 from app.rules.elevenlabs import ElevenLabs
 from app.wire.audio import audio_text, decoded_size
 
@@ -118,7 +119,7 @@ def parse(text: bytes) -> Sound | Spoken | Refused | None:
     try:
         message = _DECODER.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as wrong:
-        raise PeerError(f"expected a message of the speech server, got: {wrong}") from wrong
+        raise PeerError(f"expected a message of the speech server, got: {misfit(wrong)}") from wrong
     if message.error:
         return Refused(str(message.error)[:200], (message.message or "")[:500])
     if message.audio:
@@ -143,7 +144,7 @@ def _words(alignment: _Alignment | None, ms: int) -> tuple[tuple[int, int], ...]
                 ends.append((counted, end))
             continue
         counted += len(char)
-        end = max(end, min(ms, round(start + lasts)))
+        end = max(end, round(min(ms, max(0.0, start + lasts))))  # bounded first: the sum may be infinite
     if counted and (not ends or ends[-1][0] != counted):
         ends.append((counted, end))
     return tuple(ends)

@@ -16,6 +16,7 @@ import msgspec
 
 from app.core import events as ev
 from app.errors import ModelRefused
+from app.others_words import one_word
 from app.rules.engines import Codec, DialectName, Engine
 from app.wire import realtime
 from app.wire.dialects import DIALECTS, NESTED, ON_TOP, Dialect, SessionPlan, detect, other
@@ -78,10 +79,7 @@ class Negotiation:
     def _refused(self, error: ev.ModelComplained) -> list[bytes]:
         if error.event_id in ("", f"configure-{self._sent}") and self._sent > 0 and self._asks_otherwise(error):
             return [self._configure()]
-        raise ModelRefused(
-            f"the model's server refused the session ({error.code or error.type or 'no code'}"
-            f"{', ' + error.param if error.param else ''}): {error.message}"
-        )
+        raise ModelRefused(f"the model's server refused the session ({refused_for(error)})", said=error.message)
 
     def _asks_otherwise(self, error: ev.ModelComplained) -> bool:
         """Whether there is something else to ask for, given what was refused: once for each thing."""
@@ -127,6 +125,11 @@ class Negotiation:
             if wrong := _unlike(codec, nested, on_top):
                 return wrong
         return ""
+
+
+def refused_for(error: ev.ModelComplained) -> str:
+    """Its code, or else its type, and the parameter that it is about."""
+    return ", ".join(filter(None, (one_word(error.code or error.type) or "no code", one_word(error.param))))
 
 
 class _Format(msgspec.Struct):

@@ -12,6 +12,7 @@ import msgspec
 from app.core import effects as do
 from app.core import events as ev
 from app.errors import HouseError, PeerError
+from app.others_words import misfit
 from app.wire.audio import audio_text
 from app.wire.dialects import Dialect
 
@@ -100,7 +101,7 @@ def parse(text: bytes | str) -> Message | None:
     except BROKEN as wrong:
         if _unneeded(text):
             return None
-        raise PeerError(f"expected a realtime event (a JSON object with a type), got: {wrong}") from wrong
+        raise PeerError(f"expected a realtime event (a JSON object with a type), got: {misfit(wrong)}") from wrong
     read = _READERS.get(message.type)
     return None if read is None else read(message)
 
@@ -115,7 +116,7 @@ def _unneeded(text: bytes | str) -> bool:
     """Whether it is an event of a type that we do not read: its fields may be of any kind."""
     try:
         return _HEAD.decode(text).type not in _READERS
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except BROKEN:
         return False
 
 

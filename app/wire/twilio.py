@@ -11,6 +11,7 @@ import msgspec
 
 from app.core import events as ev
 from app.errors import PeerError
+from app.others_words import misfit
 from app.wire.audio import audio_text
 
 ENCODING = "audio/x-mulaw"
@@ -123,9 +124,11 @@ def _refuse_if_known(text: bytes | str, wrong: Exception) -> None:
     try:
         event = _HEAD.decode(text).event
     except BROKEN:
-        raise PeerError(f"expected a Media Streams message (a JSON object with an event), got: {wrong}") from wrong
+        raise PeerError(
+            f"expected a Media Streams message (a JSON object with an event), got: {misfit(wrong)}"
+        ) from wrong
     if event in _KNOWN:
-        raise PeerError(f"a Media Streams {event!r} message is not as documented: {wrong}") from wrong
+        raise PeerError(f"a Media Streams {event!r} message is not as documented: {misfit(wrong)}") from wrong
 
 
 def media(stream_sid: str, payload: bytes) -> bytes:

@@ -13,6 +13,7 @@ from app.core import events as ev
 from app.errors import PeerError
 from app.rules.engines import Engine
 from app.wire import realtime
+from app.wire.audio import decoded_size
 from app.wire.dialects import Dialect
 from app.wire.realtime import BROKEN, READ_OUT, Message
 
@@ -118,7 +119,7 @@ def moved(text: bytes, response_id: str, item_id: str) -> tuple[bytes, int]:
     if not isinstance(event, realtime.AudioDelta):
         raise PeerError("expected a piece of the model's speech")
     body = {"type": "response.output_audio.delta", "response_id": response_id, "item_id": item_id, "content_index": 0}
-    return _encode({**body, "delta": msgspec.Raw(event.delta)}), len(event.delta) // 4 * 3
+    return _encode({**body, "delta": msgspec.Raw(event.delta)}), decoded_size(event.delta)
 
 
 def with_speech(text: bytes, model: str, characters: int) -> bytes:

@@ -1,8 +1,9 @@
 """How a call is judged by its sound: silence that nobody explained, sentences that broke off."""
 
-from app.chaos.caller import BYE, GREETING, OPEN, Caller, line
+from app.chaos.caller import Caller, line
 from app.chaos.fault import LIMIT_MS, TOLERANCE_MS, Fault
 from app.chaos.heard import Heard, faults, longest_silence
+from app.chaos.talks import BYE, GREETING, OPEN
 from app.clips import clip
 from app.sim.hearing import Stretch
 from app.sim.playout import FRAME_BYTES, SILENCE
