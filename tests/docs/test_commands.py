@@ -12,7 +12,7 @@ from app import cli
 from app.settings import ROOT
 from tests.docs.pages import PAGES, Block, blocks, quoted
 
-BY_THE_SHELL = ("test", "lint")
+BY_THE_SHELL = ("test", "lint", "fuzz")
 """Commands of the script ./offhook itself: what follows `test` is pytest's."""
 HARMLESS = (
     ("modes", "--check"),
