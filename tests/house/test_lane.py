@@ -87,7 +87,7 @@ def test_the_agent_s_sound_is_written_to_the_caller_in_the_call_that_brings_it(s
 
 
 def test_neither_end_s_message_leaves_anything_to_be_done_later(stage: Lane) -> None:
-    """A queue, a task or a timer for each message would be found here."""
+    """A task or a timer for each message would be found here."""
 
     async def runs() -> None:
         relay, _, _ = await stage.begins()
