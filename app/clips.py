@@ -6,10 +6,8 @@ from typing import Literal
 
 from app.errors import SetupError
 
-ClipName = Literal["one_moment", "sorry", "interrupted"]
-"""one_moment: "One moment please." sorry: "I am sorry, something went wrong. Please hold the line."
-
-interrupted: "One moment, the line was interrupted." """
+ClipName = Literal["one_moment", "interrupted"]
+"""one_moment: "One moment please." interrupted: "One moment, the line was interrupted." """
 
 _CLIPS = Path(__file__).with_name("clips")
 

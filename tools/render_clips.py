@@ -48,7 +48,6 @@ LONGEST_PAUSE_MS = 160
 
 PRODUCT_CLIPS = {
     "one_moment": "One moment please.",
-    "sorry": "I am sorry, something went wrong. Please hold the line.",
     "interrupted": "One moment, the line was interrupted.",
 }
 

@@ -88,7 +88,7 @@ def test_a_second_stream_opens_with_a_turn_of_its_own() -> None:
     assert line.lengths == [2000, 3000]
 
 
-@pytest.mark.parametrize("name", ["one_moment", "sorry"])
+@pytest.mark.parametrize("name", ["one_moment", "interrupted"])
 def test_the_house_s_own_clips_are_nobody_s_turn(name: Any) -> None:
     line = Line(OPENING, OPENING)
     audio = clip(name)

@@ -10,7 +10,6 @@ from app.sim.voices import FRAME_BYTES, say
 WORDS = {
     "one_moment": "One moment please.",
     "interrupted": "One moment, the line was interrupted.",
-    "sorry": "I am sorry, something went wrong. Please hold the line.",
 }
 
 

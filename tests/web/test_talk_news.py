@@ -81,13 +81,13 @@ def test_a_tool_runs_and_comes_back_and_a_slow_one_twice() -> None:
 
 def test_what_the_house_does() -> None:
     told, page, _ = news()
-    told(ev.ModelLost("closed (1006)"), [do.PlayClip("sorry"), do.Apologise("the model is gone")])
+    told(ev.ModelLost("closed (1006)"), [do.PlayClip("one_moment"), do.Apologise("the model is gone")])
     told(ev.ModelComplained(code="x", type="y", message="no"), [do.PutThrough("sales", "asked")])
     told(ev.TimePassed(), [do.HangUp("said goodbye"), do.Resume("the line broke")])
     told(ev.TimePassed(), [do.Write(Milestone(call_sid=SID, name="call_closed", at=None))])  # type: ignore[arg-type]
     assert [(one["kind"], one.get("text", one.get("name")), one.get("bad", False)) for one in page.told] == [
         ("house", "the model is gone: closed (1006)", True),
-        ("house", "a recording of the house is played: sorry", False),
+        ("house", "a recording of the house is played: one_moment", False),
         ("house", "the call falls back: the model is gone", True),
         ("house", "the model complains: no", True),
         ("house", "the caller is put through to sales", False),
