@@ -87,7 +87,7 @@ def test_what_the_house_does() -> None:
     told(ev.TimePassed(), [do.Write(Milestone(call_sid=SID, name="call_closed", at=None))])  # type: ignore[arg-type]
     assert [(one["kind"], one.get("text", one.get("name")), one.get("bad", False)) for one in page.told] == [
         ("house", "the model is gone: closed (1006)", True),
-        ("house", "a recording of the house is played: one_moment", False),
+        ("house", "a recording of the house is played: one moment", False),
         ("house", "the call falls back: the model is gone", True),
         ("house", "the model complains: no", True),
         ("house", "the caller is put through to sales", False),
