@@ -58,9 +58,9 @@ class Phone:
         """Speak, from the next frame on."""
         self._speech += audio
 
-    async def hears(self, size: int = 8000) -> None:
-        """Wait for so many more bytes of the agent's audio."""
-        wanted = len(self.heard) + size
+    async def hears(self, size: int = 8000, *, in_all: bool = False) -> None:
+        """Wait for so many more bytes of the agent's audio; in_all: until so many have come, which they may have."""
+        wanted = size if in_all else len(self.heard) + size
         async with asyncio.timeout(PATIENCE):
             while len(self.heard) < wanted:
                 self._news.clear()

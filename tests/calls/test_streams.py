@@ -99,7 +99,7 @@ async def test_a_bare_stream_is_answered_on_a_spare_link_and_only_once(house: Pr
         await foreign.start(new_call_sid(), account_sid="AC" + "0" * 32)
         assert (await foreign.closed())[0] == 1008
         assert end.open
-        await end.hears(1600)
+        await end.hears(9600, in_all=True)
     await house.closed(call_sid)
     row = await house.store.call(call_sid)
     assert row is not None
