@@ -1,6 +1,7 @@
 """A mode's sheet: what it is made of, as the model will get it, and what it costs in tokens."""
 
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -158,6 +159,13 @@ def look(mode: Mode, settings: Settings) -> Shown:
         flow=flow,
         warnings=warnings,
     )
+
+
+def every_tool(mode: Mode) -> dict[str, Tool]:
+    """A mode's tools by their names, those of its flow's states included."""
+    states = () if mode.flow is None else mode.flow.states
+    tools = chain(mode.first_turn, mode.tools, *(state.tools for state in states))
+    return {tool.name: tool for tool in tools}
 
 
 def voice_missing(settings: Settings, engine: Engine) -> str:

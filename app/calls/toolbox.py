@@ -21,6 +21,7 @@ from app.core import events as ev
 from app.core.agreement import Agreements, wish
 from app.errors import AskFirst, BusinessError, ToolError
 from app.mode import CallContext, EndCall, Mode, Tool, Transfer
+from app.mode_sheet import every_tool
 
 log = structlog.get_logger()
 
@@ -58,9 +59,7 @@ class Toolbox:
     ) -> None:
         """context: makes what a tool knows of the call, given the idempotency key of this tool call."""
         self.captures = captures or CaptureLedger("", keep=lambda row: None)
-        everywhere = (*mode.first_turn, *mode.tools)
-        here = () if mode.flow is None else (tool for state in mode.flow.states for tool in state.tools)
-        self.tools = {tool.name: tool for tool in (*everywhere, *here)}
+        self.tools = every_tool(mode)
         self.context = context
         self.report: Callable[[ev.Event], object] = _unheard
         """Takes what happens besides an answer (ToolSlow, ToolFinished). The relay of the call's newest stream sets it."""

@@ -9,14 +9,13 @@ disclosure  callers are told that they talk to a computer
 """
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 from app import tokens
 from app.flow_check import transfers
 from app.flows import DESK
 from app.mode import Mode
-from app.mode_sheet import look
+from app.mode_sheet import every_tool, look
 from app.settings import Settings
 from app.tools import Tool
 
@@ -36,7 +35,7 @@ def shortcomings(mode: Mode, settings: Settings) -> list[str]:
         found.append(
             f"first turn: expected `first_turn` with a few of its {len(mode.tools)} tools, so that the greeting is quick"
         )
-    for tool in every_tool(mode):
+    for tool in every_tool(mode).values():
         found += [f"tool {tool.name!r}: {fault}" for fault in schema_faults(tool)]
     if not _leads_to_a_person(mode):
         found.append(
@@ -59,13 +58,6 @@ def remarks(mode: Mode, settings: Settings) -> list[str]:
     return [
         f"prompt: {size} tokens, above the {tokens.REFERENCE_PROMPT} of the reference prompt; every turn pays for it"
     ]
-
-
-def every_tool(mode: Mode) -> list[Tool]:
-    """A mode's tools, those of its states too, each once."""
-    states = mode.flow.states if mode.flow is not None else ()
-    tools = chain(mode.first_turn, mode.tools, *(state.tools for state in states))
-    return list({tool.name: tool for tool in tools}.values())
 
 
 def schema_faults(tool: Tool) -> list[str]:
@@ -113,5 +105,7 @@ def _leads_to_a_person(mode: Mode) -> bool:
     """From the first turn on. A flow's states were looked at by the start-up check."""
     if mode.flow is not None:
         ways = (way for state in mode.flow.states for way in state.go)
-        return any(way.to.startswith(DESK) for way in ways) or any(transfers(tool) for tool in every_tool(mode))
+        return any(way.to.startswith(DESK) for way in ways) or any(
+            transfers(tool) for tool in every_tool(mode).values()
+        )
     return any(transfers(tool) for tool in mode.first_turn or mode.tools)

@@ -4,7 +4,8 @@ import sys
 
 from app import registry
 from app import settings as all_settings
-from app.commands.conformance import every_tool, remarks, shortcomings
+from app.commands.conformance import remarks, shortcomings
+from app.mode_sheet import every_tool
 
 
 def modes(*, check: bool) -> int:

@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,6 +21,7 @@ from app.calls.roster import Roster
 from app.core.rows import CallStarted, Row
 from app.core.trace_tree import TRACED, CallNotes, Node
 from app.mode import Mode
+from app.mode_sheet import every_tool
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -145,7 +146,4 @@ def traces_of(settings: Settings, modes: Callable[[], Mapping[str, Mode]], versi
 
 def tool_names(mode: Mode | None) -> Set[str]:
     """All tools of a mode, those of its flow included."""
-    if mode is None:
-        return frozenset()
-    flow: Any = () if mode.flow is None else (tool for state in mode.flow.states for tool in state.tools)
-    return frozenset(tool.name for tool in (*mode.first_turn, *mode.tools, *flow))
+    return frozenset() if mode is None else every_tool(mode).keys()
