@@ -1,4 +1,4 @@
-"""Asks the books for so long, and no longer: for whoever has a caller on the line.
+"""Waits so long for an answer, and no longer: for whoever has a caller on the line.
 
 A question that is given up is not over with that. The driver takes up to two seconds to take leave of a Postgres that does not
 answer, and nobody should wait for it: that goes on by itself. And as a caller's way through a house of several processes may lead
@@ -26,10 +26,13 @@ async def in_time(seconds: float, question: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait([task], timeout=seconds)
         if task.done():
             return task.result()
+        task.cancel()
+        await asyncio.sleep(0)  # what leaves at once has left before this is told
         raise TimeoutError(f"no answer within {seconds:g} s")
     finally:
         if not task.done():
-            task.cancel()
+            if not task.cancelling():  # a second time would break its leave-taking off
+                task.cancel()
             _leaving.add(task)
             task.add_done_callback(_gone)
 

@@ -222,6 +222,27 @@ async def test_a_late_tool_is_really_stopped() -> None:
     assert stopped.is_set()
 
 
+async def test_a_late_tool_that_is_slow_to_leave_is_not_waited_for() -> None:
+    """A driver takes seconds to let go of a database that hangs."""
+    may_leave, left = asyncio.Event(), asyncio.Event()
+
+    @tool(deadline_seconds=0.01)
+    async def slow() -> str:
+        """Wait for ever."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await may_leave.wait()
+            left.set()
+        return ""
+
+    box = Toolbox(Mode(name="some", prompt="some.md", tools=[slow]), context)
+    assert (await box.run(do.RunTool(call_id="c", name="slow", arguments=""))).status == "late"
+    assert not left.is_set()
+    may_leave.set()
+    await left.wait()
+
+
 @pytest.mark.parametrize("name", ["fail", "odd", "unspeakable"])
 async def test_a_broken_tool_is_our_fault_logged_but_not_shown_to_the_model(name: str) -> None:
     with capture_logs() as logs:
