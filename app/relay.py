@@ -114,7 +114,7 @@ class Relay:
             message = twilio.parse(text)
             if type(message) is Media:  # not `match`, here and below: a class pattern takes 0.4 us
                 if self.machine.listening and self.model is not None:
-                    self.sound.sent.append(message.payload)
+                    self.sound.sent.append(message.payload[1:-1])
                     self.model.send(self._append(message.payload))
                 elif self.machine.phase is not Phase.OVER:
                     self.sound.keep(message.payload)
@@ -235,6 +235,7 @@ class Relay:
             self.caller.close(1001, "no audio")
             self.apply(ev.CallerLeft("the carrier fell silent"))
         elif self.machine.phase is not Phase.OVER:
+            self.sound.speech(untold=self.machine.untold is not None)
             self._watch = self.loop.call_later(wait, self._check_alive, now + wait)
 
     # --- events and effects -----------------------------------------------------------------------------------------
@@ -251,6 +252,8 @@ class Relay:
         if type(event) is ev.StreamStarted and self.machine.phase is Phase.WAITING:
             self.stream_sid = event.stream_sid
             knows_call(self.call_sid, stream_sid=event.stream_sid)
+        elif type(event) is ev.CallerSpoke:
+            self.sound.speech(untold=True)
         elif type(event) is ev.ModelComplained:
             self._complaint(event)
         effects = self.machine.receive(event, self.now())

@@ -1,7 +1,8 @@
 """The model's end of a stream: what one session is told, and the caller's sound that another one still has to hear.
 
 Sound that comes while there is no session waits, the newest ten seconds of it, and goes out in order once there is one. What was
-sent is remembered as long: if its session is gone before it understood the caller's last words, the next one hears them first.
+sent is remembered, too: if its session is gone before it understood the caller's last words, the next one hears them first. Ten
+seconds of it while there are such words, else two: ten would be most of what a call takes of memory.
 """
 
 from collections import deque
@@ -16,6 +17,8 @@ from app.wire.audio import decoded_size
 KEPT_MS = 10_000
 """Caller audio that is kept while the model is not ready: the newest ten seconds."""
 FRAMES = KEPT_MS // 20
+QUIET_FRAMES = 2000 // 20
+"""Words are told to us a second and a half after their sound began at most: `PREFIX_MS`, and what a server takes to be sure."""
 
 Reopen = Callable[[do.Reconnect], EngineSession | None]
 """Begins another session for a call; None: no server is left that could be asked."""
@@ -25,9 +28,16 @@ class CallerSound:
     """Frames of the caller's, each as JSON text: those that wait, and the newest that were sent."""
 
     def __init__(self) -> None:
-        self.sent: deque[bytes] = deque(maxlen=FRAMES)
+        self.sent: deque[bytes] = deque(maxlen=QUIET_FRAMES)
+        """Without its quotes: a copy of just its size, where an encoder's own takes half as much again."""
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
+
+    def speech(self, *, untold: bool) -> None:
+        """Whether there are words of the caller's that no session has understood."""
+        frames = FRAMES if untold else QUIET_FRAMES
+        if self.sent.maxlen != frames:
+            self.sent = deque(self.sent, frames)
 
     def keep(self, payload: bytes) -> None:
         """There is nobody to send it to."""
@@ -40,9 +50,12 @@ class CallerSound:
         """What was sent last, so much of it, is to be sent again, before what waits."""
         waits, self._kept, self._kept_bytes = self._kept, deque(), 0
         count = min(len(self.sent), ms // 20)
-        for payload in [*list(self.sent)[len(self.sent) - count :], *waits]:
+        for sound in list(self.sent)[len(self.sent) - count :]:
+            self.keep(b'"%b"' % sound)
+        for payload in waits:
             self.keep(payload)
         self.sent.clear()
+        self.speech(untold=True)
 
     def release(self, send: Callable[[bytes], None]) -> None:
         """There is a session: what waits goes out in order. Raises what `send` raises; the rest waits on."""
@@ -50,7 +63,7 @@ class CallerSound:
             send(self._kept[0])
             payload = self._kept.popleft()
             self._kept_bytes -= decoded_size(payload)
-            self.sent.append(payload)
+            self.sent.append(payload[1:-1])
 
     def forget(self) -> None:
         """The call is over."""

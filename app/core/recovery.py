@@ -71,7 +71,7 @@ class Recovery(ToolStage):
         """There is no session from now on: what it owed is noted, and what it has said is heard on."""
         self._gap_from = now
         self.afresh = not (self._first_audio or self._caller_began)
-        untold = self._untold_turn()
+        untold = self.untold
         self._retell_ms = 0 if untold is None else self.record.at_ms(now) - untold.start_ms + PREFIX_MS
         self.talk.retold = untold
         owed = untold is None and not self.afresh and self._owes()
@@ -107,7 +107,8 @@ class Recovery(ToolStage):
 
     # --- what was owed ----------------------------------------------------------------------------------------------
 
-    def _untold_turn(self) -> Spoken | None:
+    @property
+    def untold(self) -> Spoken | None:
         """The caller's newest turn if no session has understood it: nobody wrote it down, and nothing was heard in answer."""
         for turn in reversed(self.record.spoken):
             if turn.who == "caller":
