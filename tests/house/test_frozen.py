@@ -65,6 +65,7 @@ async def stage() -> tuple[Loop, Line, Relay]:
         receive=lambda event, now: [],
         trace=SimpleNamespace(rows=[]),
         deadline=None,
+        untold=None,
     )
     none = cast(Any, None)
     relay = Relay("CA1", cast(CallMachine, machine), mode, line, none, Toolbox(mode, context), none)
