@@ -15,6 +15,7 @@ from bench.usage import Usage
 SCRIPTED = Path(__file__).with_name("scripted_load.py")
 GOOD = {"load": {"cpu_share": 0.2, "pacing_p99_us": 100}, "messages": {"up": 900, "down": 100}}
 LATE = {"load": {"cpu_share": 0.2, "pacing_p99_us": 9000}}
+ASLEEP = {"load": {"cpu_share": 0.2, "pacing_p99_us": 30_000}}
 BUSY = {"load": {"cpu_share": 0.95, "pacing_p99_us": 100}}
 
 

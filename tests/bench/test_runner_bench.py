@@ -11,7 +11,7 @@ from app import cli
 from app.errors import SetupError
 from bench import quick, subjects
 from bench.measuring import Measured, Trial, measure
-from bench.parts import CELLS, PARTS, carried
+from bench.parts import CELLS, PARTS, TURNS, carried
 from bench.quick import Cost
 from bench.running import Bench, Wanted
 from bench.subjects import SUBJECTS, running
@@ -121,6 +121,24 @@ def test_every_part_has_cells_or_a_way_of_its_own() -> None:
     trials: dict[str, Any] = {}
     for cell in CELLS:  # two cells of one trial share its run
         assert trials.setdefault(cell.trial.name, cell.trial) == cell.trial
+
+
+def test_every_part_has_its_turn_and_subjects_take_turns_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sorted(part for turn in TURNS for part in turn) == sorted(set(PARTS) - {"soak"})
+    done: list[tuple[int, str, tuple[str, ...]]] = []
+    monkeypatch.setattr(Bench, "prepare", lambda self: {SUBJECTS[name]: [] for name in self.wanted.subjects})
+    monkeypatch.setattr(
+        Bench, "_turn", lambda self, subject, command, wanted, number: done.append((number, subject.name, wanted))
+    )
+    with site() as here:
+        scripted(here, tmp_path)
+        Bench(here, here.load(), Wanted(("memory", "latency", "cpu"), ("fast", "echo"), 2)).run()
+    assert done == [
+        (number, subject, parts)
+        for number in (0, 1)
+        for parts in (("memory",), ("cpu", "latency"))
+        for subject in ("fast", "echo")
+    ]
 
 
 def test_a_rung_fails_by_one_lost_frame_or_by_its_lateness() -> None:

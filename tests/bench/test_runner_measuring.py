@@ -7,9 +7,9 @@ import pytest
 from app.errors import SetupError
 from bench.load import NotMeasured, Own, Result, lagged
 from bench.measuring import Thrown, Trial, measure
-from bench.parts import CPU, us_per_message
+from bench.parts import CPU, FAULTS, GREETING, LATENCY, unfit, us_per_message
 from bench.usage import Usage
-from tests.bench.bench_parts import BUSY, GOOD, LATE, Idler, scripted, told
+from tests.bench.bench_parts import ASLEEP, BUSY, GOOD, LATE, Idler, scripted, told
 
 STEADY = Trial("steady 10", {"scenario": "steady", "calls": 10})
 
@@ -33,8 +33,54 @@ def test_a_run_in_which_the_load_lagged_is_thrown_away_and_repeated(tmp_path: Pa
     assert "95%" in thrown[1].why
 
 
+def test_of_a_load_that_was_late_three_times_counts_and_medians_are_kept(tmp_path: Path) -> None:
+    late = LATE | {
+        "up": {"sent": 9, "received": 9, "p50_us": 100, "p99_us": 9000},
+        "messages": {"up": 900, "down": 100},
+    }
+    thrown: list[Thrown] = []
+    with scripted(tmp_path, [LATE, BUSY, late, GOOD]) as load:
+        measured = measure(load, "idler", Idler(), STEADY, thrown=thrown)
+    assert len(thrown) == 3
+    refused = "the load lagged: the load sent its frames 9.0 ms late (p99; at most 2 ms)"
+    whys = {figure.name: unfit(figure, measured, "") for figure in (*CPU, FAULTS, *LATENCY)}
+    assert {name for name, why in whys.items() if not why} == {
+        *(figure.name for figure in CPU), FAULTS.name, "up p50", "down p50",
+    }  # fmt: skip
+    assert {why for why in whys.values() if why} == {refused}
+
+
+def test_calls_that_did_not_get_through_spoil_every_figure_but_their_own(tmp_path: Path) -> None:
+    for broken, why in (({"connected": 7}, "only 7 of 10"), ({"connected": 10, "failed": 2}, "only 8 of 10")):
+        with scripted(tmp_path, [GOOD | {"calls": 10} | broken]) as load:
+            measured = measure(load, "idler", Idler(), STEADY, thrown=[])
+        assert why in unfit(CPU[0], measured, "")
+        assert why in unfit(LATENCY[0], measured, "")
+        assert unfit(FAULTS, measured, "") == ""
+
+
+def test_a_greeting_counts_only_if_it_came_by_its_path(tmp_path: Path) -> None:
+    class Greeter(Idler):
+        spare = 5.0
+
+        def metric(self, name: str) -> float:
+            assert name.startswith("offhook_greeting_seconds_count{path=")
+            return self.spare if "spare" in name else 0.0
+
+        def usage(self) -> Usage:
+            self.spare += 10  # before the first call, as the window begins, as it ends
+            return super().usage()
+
+    trial = Trial("greeting spare", STEADY.keys, greeted="spare")
+    for greetings, why in ((20, ""), (21, "only 20 of 21 calls were greeted by the path spare")):
+        with scripted(tmp_path, [GOOD | {"greeting": {"n": greetings}}]) as load:
+            measured = measure(load, "idler", Greeter(), trial, thrown=[])
+        assert unfit(GREETING[0], measured, "spare") == why
+        assert unfit(GREETING[0], measured, "") == "", "of a peer no path is known"
+
+
 def test_a_load_that_lags_three_times_measures_nothing(tmp_path: Path) -> None:
-    with scripted(tmp_path, [LATE, LATE, LATE, GOOD]) as load:
+    with scripted(tmp_path, [ASLEEP, BUSY, ASLEEP, GOOD]) as load:
         with pytest.raises(NotMeasured, match=r"the load lagged: .* late.*, 3 times"):
             measure(load, "idler", Idler(), STEADY, thrown=[])
         assert len(told(tmp_path)) == 3
