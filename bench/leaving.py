@@ -10,7 +10,7 @@ from app.errors import SetupError
 from bench import packages
 from bench.book import Book
 from bench.machine import ROOT
-from bench.report import cell
+from bench.report import cell, notes, ours
 from bench.targets import number
 
 PAGE = ROOT / "docs" / "06-latency-tuning.md"
@@ -76,12 +76,7 @@ def section(book: Book, pictures: list[str]) -> Iterator[str]:
     facts = book.machine
     yield f"Measured {book.when[:10]} on {facts['processor']}, {facts['cores']} cores, {facts['memory']}, {facts['system']}, "
     yield f"{facts['Python']}; {book.cores}. Load: {book.load}. Offhook {facts['Offhook']}."
-    versions = [f"{name} {facts[name]}" for name in ("websockets", "uvloop", "hypercorn", "starlette", "msgspec")]
-    yield (
-        f"Versions: {', '.join(versions)}; "
-        + "; ".join(f"{name}: {told}" for name, told in book.versions.items())
-        + "."
-    )
+    yield f"Versions: {'; '.join([ours(book), *(f'{name}: {told}' for name, told in book.versions.items())])}."
     yield ""
     yield f"Repeat it: `{book.command}` ({book.rounds} rounds, interleaved; median [lowest-highest])."
     yield ""
@@ -110,6 +105,8 @@ def section(book: Book, pictures: list[str]) -> Iterator[str]:
     reasons = dict.fromkeys((row.subject, row.trial, row.why) for row in book.rows if row.spread is None)
     for subject, trial, why in reasons:
         yield f"- Not measured: {subject}, {trial}: {why}"
+    for name, note in notes(book).items():
+        yield f"- {name}: {note}"
     if book.thrown:
         yield f"- Thrown away, since the load lagged: {number(len(book.thrown))} runs."
 

@@ -7,6 +7,7 @@ from bench.peers.environment import NOTES
 from bench.targets import number, show
 
 GAP = "  "
+PACKAGES = ("websockets", "uvloop", "hypercorn", "starlette", "msgspec")
 
 
 def text(book: Book) -> str:
@@ -18,6 +19,7 @@ def _head(book: Book) -> Iterator[str]:
     facts = book.machine
     yield f"{facts['processor']}, {facts['cores']} cores, {facts['memory']}; {facts['system']}; {facts['Python']}"
     yield f"{book.cores}; load: {book.load}; load average before: {facts['load average']}"
+    yield f"Offhook {facts['Offhook']}, with {ours(book)}; by {book.command}"
     yield f"{book.rounds} round{'' if book.rounds == 1 else 's'}, interleaved; median [lowest-highest]; in brackets: by the floor's"
     yield ""
 
@@ -67,9 +69,19 @@ def _asides(book: Book) -> Iterator[str]:
         yield f"thrown away: {len(book.thrown)} runs in which the load lagged, the last: {book.thrown[-1].why}"
     for name, version in book.versions.items():
         yield f"{name}: {version}"
-    for name, note in NOTES.items():
-        if any(row.subject == name for row in book.rows):
-            yield f"{name}: {note}"
+    for name, note in notes(book).items():
+        yield f"{name}: {note}"
+
+
+def ours(book: Book) -> str:
+    """Versions of the packages that our own figures depend on."""
+    return ", ".join(f"{name} {book.machine[name]}" for name in PACKAGES)
+
+
+def notes(book: Book) -> dict[str, str]:
+    """What to know of a peer's figures, for each that has any."""
+    measured = {row.subject for row in book.rows if row.spread is not None}
+    return {name: note for name, note in NOTES.items() if name in measured}
 
 
 def table(lines: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The book: what was not measured never becomes a figure, a target or a line of the page."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,8 +11,9 @@ import bench.book
 from app.errors import SetupError
 from bench import leaving, report, targets
 from bench.book import Book, Row, Verdict
+from bench.peers.environment import NOTES
 from bench.targets import judge, show
-from tests.bench.bench_parts import book
+from tests.bench.bench_parts import FACTS, book
 
 
 def verdict(found: list[Verdict], what: str) -> Verdict:
@@ -102,6 +104,23 @@ def test_the_terminal_shows_not_measured_and_the_reason_instead_of_a_figure() ->
     assert "30.0 [1 round]" in text
     assert "not measured: floor, steady 150: it was tired" in text
     assert "skipped: pipecat: there is no wheel" in text
+
+
+def test_the_terminal_tells_what_was_measured_and_by_which_command() -> None:
+    made = book(fast__steady_150__up_p99=0.2)
+    made.command = "./offhook bench --part latency"
+    made.machine = {**FACTS, "Offhook": "0123456789 with changes", "uvloop": "9.8.7"}
+    head = report.text(made).partition("steady 150")[0]
+    for told in ("./offhook bench --part latency", "Offhook 0123456789 with changes", "uvloop 9.8.7"):
+        assert told in head
+
+
+@pytest.mark.parametrize("shown", [report.text, lambda made: "\n".join(leaving.section(made, []))])
+def test_what_a_peer_s_figures_mean_is_said_of_those_that_have_some(shown: Callable[[Book], str]) -> None:
+    text = shown(book(fast__steady_150__up_p99=0.2, agents__steady_150__up_p99=40.0, pipecat__steady_150__up_p99=None))
+    assert f"agents: {NOTES['agents']}" in text
+    assert NOTES["pipecat"] not in text
+    assert NOTES["sample"] not in text
 
 
 def test_the_ratio_by_the_floor_stands_beside_a_cpu_figure() -> None:
