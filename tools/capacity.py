@@ -90,7 +90,7 @@ def constants() -> dict[str, Constant]:
         "memory_start": Constant("memory of a process without calls", 97, "MB", MEMORY),
         "memory_call": Constant("memory of a call with TLS to the model, on a busy machine", 0.48, "MB", MEMORY),
         "files_start": Constant("descriptors of a process without calls", 35, "", MEMORY),
-        "files_call": Constant("descriptors of a call, with webhooks' connections that linger 75 s", 4, "", MEMORY),
+        "files_call": Constant("descriptors of a call: its stream and its link to the model", 2, "", FILES),
         "egress": Constant("sent by a call", egress_bytes(0.5) * 8 / 1000, "kbit/s", "our own messages' lengths: `egress_bytes`"),
         "rows": Constant("rows of the books, a minute of a call", 100, "", LEFT),
         "writes": Constant("rows written for them, again and again", 172, "", LEFT),
@@ -128,6 +128,7 @@ def constants() -> dict[str, Constant]:
 
 
 LEFT = "`tools/books_per_call.py`: 20 calls of `./offhook call --all`, 21 November 2026"
+FILES = "an experiment: 20 calls of the carrier stand-in, 22 November 2026"
 MEMORY = "bench: `./offhook bench --part memory,tls --subject fast`, 21 November 2026"
 
 
