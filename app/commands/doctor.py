@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import os
 import sys
 import textwrap
 from typing import Literal
@@ -65,7 +64,7 @@ async def _run(
         running=running,
         tokens=tokens_of(settings),
         calls=chosen.call,
-        environ=os.environ,
+        environ=all_settings.environment(),
     )
     try:
         if chosen.fix:

@@ -5,9 +5,11 @@ import gc
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from app import log as logging
 from app import settings as all_settings
@@ -26,7 +28,10 @@ from app.commands.running import on_port
 from app.commands.serving import Asked, detach, log_of, start_again
 from app.commands.tunnel import ask_to_lend, clear_tunnel, offer_back
 from app.errors import SetupError
+from app.mode import Mode
 from app.settings import ROOT, Settings
+
+log = structlog.get_logger()
 
 
 def serve(asked: Asked = Asked(), *, detached: bool = False, root: Path = ROOT) -> int:  # noqa: B008  it is frozen
@@ -43,7 +48,7 @@ def serve(asked: Asked = Asked(), *, detached: bool = False, root: Path = ROOT) 
     check_port(settings.host, settings.port, settings.data)
     from app import registry  # takes most of a second: not for nothing
 
-    registry.find(settings)  # what is wrong with a mode is said before anything is started
+    found = registry.find(settings)  # what is wrong with a mode is said before anything is started
     if detached:
         running = detach(asked, settings)
         print(f"Offhook answers on {running.url} (process {running.pid}); what it says: {log_of(settings.data)}")
@@ -51,7 +56,7 @@ def serve(asked: Asked = Asked(), *, detached: bool = False, root: Path = ROOT) 
     data_folder(settings.data)
     note_starting(settings.data, settings.port)
     try:
-        again, lent = _serve(asked, settings, here, root)
+        again, lent = _serve(asked, settings, here, root, found.modes)
     except BaseException:
         forget(starting_file(settings.data))
         raise
@@ -60,7 +65,9 @@ def serve(asked: Asked = Asked(), *, detached: bool = False, root: Path = ROOT) 
     return 0
 
 
-def _serve(asked: Asked, settings: Settings, here: dict[str, str], root: Path) -> tuple[bool, bool]:
+def _serve(
+    asked: Asked, settings: Settings, here: dict[str, str], root: Path, modes: Mapping[str, Mode]
+) -> tuple[bool, bool]:
     """Answer calls; whether another start was asked for, and whether a number was lent."""
     with contextlib.ExitStack() as stack:
         client, lends = None, False
@@ -75,9 +82,12 @@ def _serve(asked: Asked, settings: Settings, here: dict[str, str], root: Path) -
             except SetupError as wrong:  # no reason not to answer calls
                 print(f"offhook serve: {wrong}", file=sys.stderr)
         database = stack.enter_context(open_database(settings, meanwhile=_load_the_rest))
+        from app.calls.unused_proxy import REMEDY, unused_proxy
         from app.commands import answering
         from app.commands.beside import beside
 
+        if what := unused_proxy(here, settings, modes):
+            log.warning("A PROXY IS SET, AND CALLS DO NOT USE IT", what=what, remedy=REMEDY)
         companions = beside(
             read=(lambda: all_settings.load(here, root=root)) if asked.reload else None,
             root=root,

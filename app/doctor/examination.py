@@ -79,6 +79,7 @@ def checks(patient: Patient, registry: Registry) -> list[Check]:
         Check(name="status_callback", docs="the-number", make=number.status_callback),
         Check(name="signed_request", docs="signed-request", make=public.signed_request),
         Check(name="twilio_region", docs="edge-and-region", make=account.twilio_region),
+        Check(name="proxy", docs="the-model", make=providers.proxy),
         Check(name="model_key", docs="the-model", make=models.model_key),
         Check(name="model_name", docs="the-model", make=models.model_name),
         *(

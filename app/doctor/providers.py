@@ -1,10 +1,11 @@
-"""The providers: what their status pages say, and how far away they are."""
+"""The providers: what their status pages say, how far away they are, and whether a proxy is meant to be on the way."""
 
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from app.calls.unused_proxy import REMEDY, unused_proxy
 from app.doctor.knock import KNOCK_ERRORS, Knock, knock, medians
 from app.doctor.patient import Patient, reason_of
 from app.doctor.rows import Finding, fault, fine, skipped, warning
@@ -32,6 +33,12 @@ class _Page(msgspec.Struct):
 
 CONCERNS = {"twilio": ("voice", "media stream", "rest api", "webhook"), "openai": ("realtime", "voice", "login", "api")}
 """Parts of components' names that calls depend on."""
+
+
+async def proxy(patient: Patient) -> Finding:
+    """No proxy is named that the links of calls would go past."""
+    what = unused_proxy(patient.environ, patient.settings, patient.modes)
+    return warning(what, REMEDY) if what else fine("none is set that calls would go past")
 
 
 async def twilio_status(patient: Patient) -> Finding:
@@ -94,7 +101,8 @@ async def _latency(patient: Patient, url: str, headers: dict[str, str], *, upgra
             knocks.append(await knock(url, patient.trust, headers=headers, upgrade=upgrade))
     except KNOCK_ERRORS as wrong:
         return fault(
-            f"{host} cannot be reached: {reason_of(wrong)}", "let this machine out to it: name server, firewall, proxy"
+            f"{host} cannot be reached: {reason_of(wrong)}",
+            "let this machine out to it: name server, firewall; no proxy is used",
         )
     it = medians(knocks)
     steps = [("TCP", it.tcp_ms), ("TLS", it.tls_ms), ("upgrade", it.upgrade_ms)]

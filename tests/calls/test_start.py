@@ -149,6 +149,18 @@ async def test_what_was_started_is_gone_afterwards(tmp_path: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+async def test_a_proxy_that_calls_do_not_use_is_told_once_at_the_start_without_its_password(tmp_path: Path) -> None:
+    proxy = {"HTTPS_PROXY": "http://ann:pa55word@proxy.invalid:3128", "NO_PROXY": "", "no_proxy": ""}
+    model = {"REALTIME_URL": "wss://model.invalid/v1", "OPENAI_API_KEY": "sk-none"}
+    async with started_server(quiet=True, folder=tmp_path, **model, **proxy):
+        said = (tmp_path / "serve.log").read_text()
+    told = [line for line in said.splitlines() if "A PROXY IS SET" in line]
+    assert len(told) == 1, said
+    assert "HTTPS_PROXY" in told[0]
+    assert "model.invalid" in told[0]
+    assert "pa55word" not in said
+
+
 async def test_migrate_and_a_second_serve_beside_a_running_one_do_it_no_harm(tmp_path: Path) -> None:
     async with started_server(quiet=True, OPENAI_API_KEY="", REALTIME_URL="") as (running, data):
         port = running.url.rpartition(":")[2]

@@ -34,8 +34,8 @@ from tests.house.samples import make_settings
 
 BEFORE = [
     "python", "lock", "settings", "modes", "data", "port", "database", "migrations", "clock", "public_url", "certificate",
-    "websocket", "twilio_account", "number", "fallback", "status_callback", "signed_request", "twilio_region", "model_key",
-    "model_name",
+    "websocket", "twilio_account", "number", "fallback", "status_callback", "signed_request", "twilio_region", "proxy",
+    "model_key", "model_name",
 ]  # fmt: skip
 AFTER = ["twilio_status", "openai_status", "model_latency", "twilio_latency", "call"]
 """Between the two are the sessions: one for each mode, and for each fallback engine."""

@@ -36,6 +36,22 @@ async def line(check: Any, **changes: Any) -> Row:
         return await row(who, check)
 
 
+# --- the way there ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_proxy_that_calls_would_go_past_is_a_warning_without_its_password() -> None:
+    proxy = {"HTTPS_PROXY": "http://ann:pa55word@proxy.example:3128"}
+    named = await line(providers.proxy, realtime_url="wss://model.example/v1", environ=proxy)
+    assert named.level == "warning"
+    assert "HTTPS_PROXY" in named.what
+    assert "model.example" in named.what
+    assert "NO_PROXY" in named.remedy
+    assert "pa55word" not in str(named)
+    listed = {**proxy, "no_proxy": "model.example"}
+    assert (await line(providers.proxy, realtime_url="wss://model.example/v1", environ=listed)).level == "fine"
+    assert (await line(providers.proxy, realtime_url="wss://model.example/v1")).level == "fine"
+
+
 # --- the key --------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from app.adapters.data_folder import Running
 from app.adapters.endpoint import tls
 from app.doctor.rows import Row
+from app.settings import environment
 from app.web.console.pages import Console, Form
 
 log = structlog.get_logger()
@@ -92,7 +93,7 @@ class SetupPage:
                 running=self.running(),
                 tokens=console.guard.tokens,
                 calls=examined.calls,
-                environ=os.environ,
+                environ=environment(),
             )
             try:
                 made = checks(patient, console.registry)
