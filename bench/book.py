@@ -10,6 +10,7 @@ The JSON (`--json FILE`) is a `Book`:
     load          "native", or "Python" where there was no compiler
     versions      subject -> what its own environment has, where it tells
     rounds        how many were asked for
+    stopped       whether it was ended early, so that some of it is missing
     rows          one a figure and subject: part, trial, figure, unit, subject, rounds (a number or null for each),
                   spread ({median, low, high, rounds} or null), why (empty, or why nothing was measured)
     targets       what, target, measured (text), verdict ("met", "not met", "not measured"), why
@@ -86,6 +87,7 @@ class Book(msgspec.Struct):
     cores: str
     rounds: int
     load: str = ""
+    stopped: bool = False
     schema: int = SCHEMA
     versions: dict[str, str] = {}
     rows: list[Row] = []

@@ -10,7 +10,7 @@ from app.errors import SetupError
 from bench import packages
 from bench.book import Book
 from bench.machine import ROOT
-from bench.report import cell, notes, ours
+from bench.report import STOPPED, cell, notes, ours
 from bench.targets import number
 
 PAGE = ROOT / "docs" / "06-latency-tuning.md"
@@ -100,6 +100,8 @@ def section(book: Book, pictures: list[str]) -> Iterator[str]:
         )
     yield from _markdown(lines)
     yield ""
+    if book.stopped:
+        yield f"- {STOPPED}"
     for name, why in book.skipped.items():
         yield f"- Skipped: {name}: {why}"
     reasons = dict.fromkeys((row.subject, row.trial, row.why) for row in book.rows if row.spread is None)

@@ -7,6 +7,7 @@ from bench.peers.environment import NOTES
 from bench.targets import number, show
 
 GAP = "  "
+STOPPED = "Stopped early: what is missing was not reached."
 PACKAGES = ("websockets", "uvloop", "hypercorn", "starlette", "msgspec")
 
 
@@ -60,6 +61,8 @@ def _targets(book: Book) -> Iterator[str]:
 
 
 def _asides(book: Book) -> Iterator[str]:
+    if book.stopped:
+        yield STOPPED
     unmeasured = dict.fromkeys((row.subject, row.trial, row.why) for row in book.rows if row.spread is None)
     for subject, trial, why in unmeasured:
         yield f"not measured: {subject}, {trial}: {why}"

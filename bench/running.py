@@ -48,8 +48,19 @@ class Bench:
         )
 
     def run(self) -> Book:
-        """Everything, round by round. What cannot be had is skipped by name; only a fault of the bench's own is raised."""
+        """Everything, round by round. What cannot be had is skipped by name; only a fault of the bench's own is raised.
+
+        Ctrl-C ends it early: what was measured by then is in the book, which says so.
+        """
         commands = self.prepare()
+        try:
+            self._all(commands)
+        except KeyboardInterrupt:
+            self.book.stopped = True
+            say("stopped early: what was measured by now is told")
+        return self.book
+
+    def _all(self, commands: dict[Subject, list[str]]) -> None:
         for number in range(self.wanted.rounds):
             for turn in TURNS:
                 mine = tuple(part for part in turn if part in self.wanted.parts)
@@ -60,7 +71,6 @@ class Bench:
             for subject, command in commands.items():
                 if subject.kind == "ours":
                     self._soak(subject, command)
-        return self.book
 
     def prepare(self) -> dict[Subject, list[str]]:
         """Builds and installs what the subjects take; those that cannot be had are skipped by name."""

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 
 from app import cli
 from app.errors import SetupError
-from bench import quick, subjects
+from bench import leaving, quick, report, subjects
+from bench.book import Row
 from bench.measuring import Measured, Trial, measure
 from bench.parts import CELLS, PARTS, TURNS, carried
 from bench.quick import Cost
 from bench.running import Bench, Wanted
-from bench.subjects import SUBJECTS, running
+from bench.subjects import SUBJECTS, Subject, running
 from bench.surroundings import PYTHON, Site, site
 from tests.bench.bench_parts import SCRIPTED
 
@@ -139,6 +141,24 @@ def test_every_part_has_its_turn_and_subjects_take_turns_in_it(tmp_path: Path, m
         for parts in (("memory",), ("cpu", "latency"))
         for subject in ("fast", "echo")
     ]
+
+
+def test_a_bench_that_is_ended_early_tells_what_it_has_and_that_some_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def turn(bench: Bench, subject: Subject, command: list[str], wanted: Sequence[str], number: int) -> None:
+        if number == 1:
+            raise KeyboardInterrupt
+        bench.book.put(Row("cpu", "steady 150", "CPU per message", "us", subject.name), number, 30.0)
+
+    monkeypatch.setattr(Bench, "prepare", lambda self: {SUBJECTS[name]: [] for name in self.wanted.subjects})
+    monkeypatch.setattr(Bench, "_turn", turn)
+    with site() as here:
+        scripted(here, tmp_path)
+        book = Bench(here, here.load(), Wanted(("cpu",), ("fast", "echo"), 2)).run()
+    assert (book.stopped, [row.rounds for row in book.rows]) == (True, [[30.0], [30.0]])
+    for shown in (report.text(book), "\n".join(leaving.section(book, []))):
+        assert report.STOPPED in shown
 
 
 def test_a_rung_fails_by_one_lost_frame_or_by_its_lateness() -> None:
