@@ -13,6 +13,10 @@ from bench.load import CPU_SHARE, PACING_US, Keys, Load, NotMeasured, Result, la
 from bench.usage import Usage
 
 TRIES = 3
+SETTLED_SHARE = 0.03
+"""Of a core: a relay that uses less than this has done with the calls before."""
+SETTLE_SECONDS = 30.0
+LOOK_SECONDS = 0.5
 LAG_WINDOW_SECONDS = 3.0
 """The gauge holds the worst of so long: what it says earlier is of the time before the window."""
 PATHS = ("prepared", "spare", "cold", "fallback")
@@ -91,17 +95,21 @@ def measure(
     thrown: list[Thrown],
     postgres: Callable[[], Usage] | None = None,
     helpers: Callable[[], Usage] | None = None,
+    settle: Callable[[Target], None] = lambda target: None,
     tries: int = TRIES,
 ) -> Measured:
     """One run that counts; one in which the load lagged is thrown away, said so and repeated, three times in all.
 
     Of the last one counts and medians are kept, if it was no later than ROBUST_US. helpers: what else works on the load's
-    core. Raises NotMeasured, SetupError.
+    core. settle: waits until the relay has done with the calls before. Raises NotMeasured, SetupError.
     """
     why = ""
     kept: Measured | None = None
+    settle(target)
     before = target.usage()  # once: what a run that is thrown away took, the next one finds taken
     for attempt in range(1, tries + 1):
+        if attempt > 1:
+            settle(target)
         measured, helped_s = _once(load, target, trial, before, postgres, helpers)
         measured = msgspec.structs.replace(measured, tries=attempt)
         others = helped_s / measured.result.window_s if measured.result.window_s else 0.0
@@ -115,6 +123,21 @@ def measure(
     if kept is not None:
         return kept
     raise NotMeasured(f"the load lagged: {why}{f', {tries} times' if tries > 1 else ''}")
+
+
+def settle(target: Target) -> None:
+    """Wait until the relay is quiet: what it still writes down of the calls before is no part of the next run's figures.
+
+    Half a minute at most: a peer may have something to do at all times, and then that is a part of them.
+    """
+    deadline = time.monotonic() + SETTLE_SECONDS
+    before, at = target.usage().cpu_s, time.monotonic()
+    while time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+        now, cpu_s = time.monotonic(), target.usage().cpu_s
+        if cpu_s - before < SETTLED_SHARE * (now - at):
+            return
+        before, at = cpu_s, now
 
 
 def _once(

@@ -14,7 +14,7 @@ import msgspec
 from app.errors import OffhookError, SetupError
 from bench.book import Raw, Row
 from bench.load import lagged
-from bench.measuring import Measured, Trial, measure, reason, say
+from bench.measuring import Measured, Trial, measure, reason, say, settle
 from bench.parts import CPU, us_per_message
 from bench.running import Bench, warm_up
 from bench.subjects import SUBJECTS, Running, running
@@ -28,7 +28,7 @@ CEILINGS: dict[str, float] = {"floor": 2.35, "echo": 1.6}
 BUSY_US = 100_000.0
 """Later than that the load may never be. Whatever else the machine does can only add to a run's CPU, so the least of some
 rounds is the truest, even on a busy machine; how late the load was is said, and decides nothing."""
-WINDOW: dict[str, str | int | float] = {"scenario": "steady", "ramp_per_s": 400, "warmup_s": 0.5, "window_s": 1.5}
+WINDOW: dict[str, str | int | float] = {"scenario": "steady", "ramp_per_s": 400, "warmup_s": 1.5, "window_s": 2}
 NOTHING = "not a single frame was carried"
 TRIALS = {
     "native": Trial("quick", {**WINDOW, "calls": 100}, pacing_us=BUSY_US),
@@ -109,7 +109,7 @@ def _once(bench: Bench, target: Running, trial: Trial, number: int) -> Measured 
     name = target.subject.name
     outcome: Measured | str
     try:
-        outcome = measure(bench.load, name, target, trial, thrown=bench.book.thrown, tries=1)
+        outcome = measure(bench.load, name, target, trial, thrown=bench.book.thrown, settle=settle, tries=1)
         bench.book.raw.append(Raw(name, trial.name, number, outcome))
     except OffhookError as wrong:
         outcome = reason(wrong)

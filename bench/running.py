@@ -10,7 +10,7 @@ from app.errors import OffhookError, SetupError
 from bench import arithmetic, machine, packages, parts, soaking, tls_front
 from bench.book import Book, Raw, Row
 from bench.load import Load, NotMeasured, lagged
-from bench.measuring import ROBUST_US, TRIES, Measured, Trial, measure, reason, say
+from bench.measuring import ROBUST_US, TRIES, Measured, Trial, measure, reason, say, settle
 from bench.parts import CELLS, OVER_TLS, TURNS, VARIANTS, Cell, unfit
 from bench.subjects import SUBJECTS, Running, Subject, running
 from bench.surroundings import Site
@@ -146,6 +146,7 @@ class Bench:
                 thrown=self.book.thrown,
                 postgres=self.site.postgres_usage,
                 helpers=self.site.helpers_usage,
+                settle=settle,
             )
         except NotMeasured as wrong:
             return reason(wrong)

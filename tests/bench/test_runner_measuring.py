@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import SetupError
 from bench.load import NotMeasured, Own, Result, lagged
-from bench.measuring import Thrown, Trial, measure
+from bench.measuring import SETTLE_SECONDS, Thrown, Trial, measure, settle
 from bench.parts import CPU, FAULTS, GREETING, LATENCY, unfit, us_per_message
 from bench.usage import Usage
 from tests.bench.bench_parts import ASLEEP, BUSY, GOOD, LATE, Idler, scripted, told
@@ -136,6 +136,29 @@ def test_a_run_that_was_given_up_on_leaves_nothing_to_the_next_one(tmp_path: Pat
         with pytest.raises(SetupError):
             measure(load, "stalled", Stalled(), STEADY, thrown=[])
         assert measure(load, "idler", Idler(), STEADY, thrown=[]).result.calls == 10
+
+
+def test_a_relay_that_still_works_off_the_calls_before_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, spent = [100.0], [7.0, 7.4, 7.8, 7.81, 99.0]
+    monkeypatch.setattr("bench.measuring.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("bench.measuring.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+
+    class Busy(Idler):
+        def usage(self) -> Usage:
+            return Usage(spent.pop(0), 0, 0, 0, 1)
+
+    settle(Busy())
+    assert spent == [99.0], "done with it when half a second took a hundredth of one"
+    began = clock[0]
+    settle(Idler())
+    assert clock[0] - began == SETTLE_SECONDS, "who is never quiet is measured as he is"
+
+
+def test_each_try_begins_settled(tmp_path: Path) -> None:
+    waits: list[int] = []
+    with scripted(tmp_path, [LATE, GOOD]) as load:
+        measure(load, "idler", Idler(), STEADY, thrown=[], settle=lambda target: waits.append(len(told(tmp_path))))
+    assert waits == [0, 1]
 
 
 def test_memory_is_counted_from_before_the_first_try(tmp_path: Path) -> None:
