@@ -57,28 +57,6 @@ async def test_a_finished_call_is_told_once_to_each_endpoint(engine: AsyncEngine
     assert (data["figures"]["cost_usd"], data["figures"]["greeting_ms"]) == (0.0421, 180)
 
 
-async def test_a_call_that_nobody_is_told_of_is_not_read(engine: AsyncEngine) -> None:
-    clock = Clock()
-    async with endpoint() as it:
-        alone = courier(engine, clock)
-        others = courier(engine, clock, it.webhook(modes=("somebody_else",)))
-        for one in (alone, others):
-            await does(one)
-            await finishes(engine, clock)
-            asked: list[str] = []
-
-            async def turns(call_sid: str, asked: list[str] = asked) -> list[Any]:
-                asked.append(call_sid)
-                return []
-
-            one.books.turns = turns  # type: ignore[method-assign]
-            await does(one)
-            assert asked == []
-            assert await rows(engine, "SELECT told FROM finished_calls") == [(True,)]
-            await rows(engine, "UPDATE finished_calls SET told = false RETURNING told")
-        assert it.received == []
-
-
 async def test_a_call_is_told_of_only_once_it_is_over_for_good(engine: AsyncEngine) -> None:
     """A stream that ends is not the call's end: a person may talk on, and the caller may be back."""
     clock = Clock()
