@@ -78,7 +78,8 @@ def section(book: Book, pictures: list[str]) -> Iterator[str]:
     yield f"{facts['Python']}; {book.cores}. Load: {book.load}. Offhook {facts['Offhook']}."
     yield f"Versions: {'; '.join([ours(book), *(f'{name}: {told}' for name, told in book.versions.items())])}."
     yield ""
-    yield f"Repeat it: `{book.command}` ({book.rounds} rounds, interleaved; median [lowest-highest])."
+    rounds = f"{book.rounds} round{'' if book.rounds == 1 else 's'}"
+    yield f"Repeat it: `{book.command}` ({rounds}, interleaved; median [lowest-highest])."
     yield ""
     for name in pictures:
         yield f"![{ALT.get(name.removesuffix('.svg'), name)}](bench/{name})"
