@@ -124,10 +124,16 @@ class Courier:
     async def _wanted(self, call: Finished) -> bool:
         """Whether anybody is told of it, or the model asked: for those alone all of it is read, which takes eight queries."""
         row = await self.books.call(call.call_sid)
-        if row is None or any(webhook.wants(FINISHED, row.mode) for webhook in self.webhooks.values()):
-            return True
-        mode = self.modes.get(row.mode)
-        return mode is not None and bool(mode.completes) and call.written is not None and call.tries < TRIES
+        return row is None or bool(self._wanting(row.mode)) or self._asking(call, row.mode) is not None
+
+    def _wanting(self, mode: str) -> list[str]:
+        """Which endpoints are told of a call in a mode."""
+        return [name for name, webhook in self.webhooks.items() if webhook.wants(FINISHED, mode)]
+
+    def _asking(self, call: Finished, name: str) -> Mode | None:
+        """The call's mode, if it asks the model for an afterword."""
+        mode = self.modes.get(name)
+        return mode if mode is not None and mode.completes and call.written is not None and call.tries < TRIES else None
 
     async def _tell(self, call: Finished) -> None:
         if not await self._wanted(call):
@@ -145,10 +151,9 @@ class Courier:
         if told.missed is not None and not told.voicemails and self.deliveries.age(call) < MESSAGE:
             await self.deliveries.not_yet(call)  # what the caller says after the beep comes by a request of its own
             return
-        endpoints = [(name, FINISHED) for name, webhook in self.webhooks.items() if webhook.wants(FINISHED, told.mode)]
+        endpoints = [(name, FINISHED) for name in self._wanting(told.mode)]
         also: Callable[[AsyncConnection], Awaitable[None]] | None = None
-        mode = self.modes.get(told.mode)
-        if mode is not None and mode.completes and call.tries < TRIES:
+        if (mode := self._asking(call, told.mode)) is not None:
             told, also = await self._completed(mode, call, told, outcome)
         count = await self.deliveries.tell(call, endpoints, body(told), also)
         log.info("a finished call is told of", call_sid=call.call_sid, deliveries=count)
