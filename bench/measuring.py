@@ -105,11 +105,10 @@ def measure(
     """
     why = ""
     kept: Measured | None = None
-    settle(target)
-    before = target.usage()  # once: what a run that is thrown away took, the next one finds taken
+    before: Usage | None = None
     for attempt in range(1, tries + 1):
-        if attempt > 1:
-            settle(target)
+        settle(target)
+        before = before or target.usage()  # once: what a run that is thrown away took, the next one finds taken
         measured, helped_s = _once(load, target, trial, before, postgres, helpers)
         measured = msgspec.structs.replace(measured, tries=attempt)
         others = helped_s / measured.result.window_s if measured.result.window_s else 0.0
