@@ -52,7 +52,7 @@ VARIANTS: dict[str, dict[str, str]] = {
 }
 """Settings of ours that differ from a plain start. TLS gets its own from the run; memory is a start for that alone."""
 OVER_TLS = ("TLS", "TLS, no spare links")
-TURNS: tuple[tuple[str, ...], ...] = (
+GROUPS: tuple[tuple[str, ...], ...] = (
     ("memory",),
     ("cpu", "latency", "lag"),
     ("ladder",),

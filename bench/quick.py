@@ -15,7 +15,7 @@ from app.errors import OffhookError, SetupError
 from bench.book import Raw, Row
 from bench.load import lagged
 from bench.measuring import Measured, Trial, measure, reason, say, settle
-from bench.parts import CPU, us_per_message
+from bench.parts import CPU, missed, us_per_message
 from bench.running import Bench, warm_up
 from bench.subjects import SUBJECTS, Running, running
 
@@ -109,10 +109,12 @@ def _once(bench: Bench, target: Running, trial: Trial, number: int) -> Measured 
     name = target.subject.name
     outcome: Measured | str
     try:
-        outcome = measure(bench.load, name, target, trial, thrown=bench.book.thrown, settle=settle, tries=1)
-        bench.book.raw.append(Raw(name, trial.name, number, outcome))
+        measured = measure(bench.load, name, target, trial, thrown=bench.book.thrown, settle=settle, tries=1)
+        bench.book.raw.append(Raw(name, trial.name, number, measured))
+        outcome = missed(measured) or measured
     except OffhookError as wrong:
         outcome = reason(wrong)
+    if isinstance(outcome, str):
         say(f"    {name}: {outcome}")
     for figure in CPU[:2]:
         row = Row("quick", trial.name, figure.name, figure.unit, name)

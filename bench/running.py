@@ -11,7 +11,7 @@ from bench import arithmetic, machine, packages, parts, soaking, tls_front
 from bench.book import Book, Raw, Row
 from bench.load import Load, NotMeasured, lagged
 from bench.measuring import ROBUST_US, TRIES, Measured, Trial, measure, reason, say, settle
-from bench.parts import CELLS, OVER_TLS, TURNS, VARIANTS, Cell, unfit
+from bench.parts import CELLS, GROUPS, OVER_TLS, VARIANTS, Cell, unfit
 from bench.subjects import SUBJECTS, Running, Subject, running
 from bench.surroundings import Site
 
@@ -62,11 +62,11 @@ class Bench:
 
     def _all(self, commands: dict[Subject, list[str]]) -> None:
         for number in range(self.wanted.rounds):
-            for turn in TURNS:
-                mine = tuple(part for part in turn if part in self.wanted.parts)
+            for group in GROUPS:
+                mine = tuple(part for part in group if part in self.wanted.parts)
                 for subject, command in commands.items() if mine else ():
                     say(f"round {number + 1} of {self.wanted.rounds}: {subject.name}: {', '.join(mine)}")
-                    self._turn(subject, command, mine, number)
+                    self._group(subject, command, mine, number)
         if "soak" in self.wanted.parts:
             for subject, command in commands.items():
                 if subject.kind == "ours":
@@ -96,7 +96,7 @@ class Bench:
             found.setdefault("", [])
         return found
 
-    def _turn(self, subject: Subject, command: list[str], wanted: Sequence[str], number: int) -> None:
+    def _group(self, subject: Subject, command: list[str], wanted: Sequence[str], number: int) -> None:
         for variant, cells in self.cells(subject, wanted).items():
             try:
                 with self._started(subject, command, variant) as target:

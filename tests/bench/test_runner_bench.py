@@ -10,11 +10,10 @@ import pytest
 
 from app import cli
 from app.errors import SetupError
-from bench import leaving, quick, report, subjects
+from bench import leaving, report, subjects
 from bench.book import Row
 from bench.measuring import Measured, Trial, measure
-from bench.parts import CELLS, PARTS, TURNS, carried
-from bench.quick import Cost
+from bench.parts import CELLS, GROUPS, PARTS, carried
 from bench.running import Bench, Wanted
 from bench.subjects import SUBJECTS, Subject, running
 from bench.surroundings import PYTHON, Site, site
@@ -125,12 +124,14 @@ def test_every_part_has_cells_or_a_way_of_its_own() -> None:
         assert trials.setdefault(cell.trial.name, cell.trial) == cell.trial
 
 
-def test_every_part_has_its_turn_and_subjects_take_turns_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sorted(part for turn in TURNS for part in turn) == sorted(set(PARTS) - {"soak"})
+def test_every_part_is_in_a_group_and_subjects_take_turns_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sorted(part for group in GROUPS for part in group) == sorted(set(PARTS) - {"soak"})
     done: list[tuple[int, str, tuple[str, ...]]] = []
     monkeypatch.setattr(Bench, "prepare", lambda self: {SUBJECTS[name]: [] for name in self.wanted.subjects})
     monkeypatch.setattr(
-        Bench, "_turn", lambda self, subject, command, wanted, number: done.append((number, subject.name, wanted))
+        Bench, "_group", lambda self, subject, command, wanted, number: done.append((number, subject.name, wanted))
     )
     with site() as here:
         scripted(here, tmp_path)
@@ -146,13 +147,13 @@ def test_every_part_has_its_turn_and_subjects_take_turns_in_it(tmp_path: Path, m
 def test_a_bench_that_is_ended_early_tells_what_it_has_and_that_some_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def turn(bench: Bench, subject: Subject, command: list[str], wanted: Sequence[str], number: int) -> None:
+    def group(bench: Bench, subject: Subject, command: list[str], wanted: Sequence[str], number: int) -> None:
         if number == 1:
             raise KeyboardInterrupt
         bench.book.put(Row("cpu", "steady 150", "CPU per message", "us", subject.name), number, 30.0)
 
     monkeypatch.setattr(Bench, "prepare", lambda self: {SUBJECTS[name]: [] for name in self.wanted.subjects})
-    monkeypatch.setattr(Bench, "_turn", turn)
+    monkeypatch.setattr(Bench, "_group", group)
     with site() as here:
         scripted(here, tmp_path)
         book = Bench(here, here.load(), Wanted(("cpu",), ("fast", "echo"), 2)).run()
@@ -175,37 +176,6 @@ def test_a_rung_fails_by_one_lost_frame_or_by_its_lateness() -> None:
     assert not carried(rung(down=Way(crosstalk=1)))
     assert not carried(rung(down=Way(p99_us=20_000)))
     assert not carried(rung(connected=9))
-
-
-def costs(*us: float, quiet: bool = True) -> list[Cost]:
-    return [Cost(one, quiet) for one in us]
-
-
-def test_quick_passes_only_a_ratio_that_was_measured_and_is_under_a_ceiling() -> None:
-    ceilings = quick.CEILINGS
-    under = quick.Quick({"fast": costs(10 * ceilings["floor"] - 1), "floor": costs(10)}, "")
-    over = quick.Quick({"fast": costs(10 * ceilings["floor"] + 1), "floor": costs(10)}, "")
-    none = quick.Quick({"fast": [], "floor": costs(10)}, "the load lagged")
-    alone = quick.Quick({"fast": costs(10)}, "")
-    assert [one.passed for one in (under, over, none, alone)] == [True, False, False, False]
-    assert "NOT under 2.35x" in str(over)
-    assert str(none) == "not measured: the load lagged"
-
-
-def test_quick_forgives_a_slow_host_that_slows_all_python_but_not_what_slows_us_alone() -> None:
-    slow_host = quick.Quick({"fast": costs(130), "floor": costs(40), "echo": costs(90)}, "")
-    slow_lane = quick.Quick({"fast": costs(130), "floor": costs(40), "echo": costs(70)}, "")
-    assert [slow_host.passed, slow_lane.passed] == [True, False]
-    assert "3.25x by the floor's (NOT under 2.35x), 1.44x by the echo's (under 1.6x)" in str(slow_host)
-    assert "see what changed there" in str(slow_lane)
-
-
-def test_quick_judges_by_the_least_of_the_rounds_since_what_else_runs_only_adds() -> None:
-    found = quick.Quick({"fast": costs(40, 19, 55), "floor": costs(30, 10, 12, quiet=False)}, "")
-    assert found.passed
-    assert "the least of 3 rounds each: 1.90x by the floor's" in str(found)
-    assert "The machine was busy" in str(found)
-    assert "busy" not in str(quick.Quick({"fast": costs(19), "floor": costs(10)}, ""))
 
 
 @pytest.mark.parametrize(
