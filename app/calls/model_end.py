@@ -18,7 +18,7 @@ KEPT_MS = 10_000
 """Caller audio that is kept while the model is not ready: the newest ten seconds."""
 FRAMES = KEPT_MS // 20
 QUIET_FRAMES = 2000 // 20
-"""Words are told to us a second and a half after their sound began at most: `PREFIX_MS`, and what a server takes to be sure."""
+"""A server says that the caller speaks some tenths of a second after it began; told again is what came 0.8 s before that, too."""
 
 Reopen = Callable[[do.Reconnect], EngineSession | None]
 """Begins another session for a call; None: no server is left that could be asked."""
