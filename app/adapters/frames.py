@@ -1,7 +1,7 @@
 """Frames by hand: where any of them ends, and the one shape that is written and read without the core.
 
-That shape is a whole text message of 126 to 65535 bytes, nearly all of a call's traffic: octet 0 is FIN and opcode 1, octet 1
-the mask bit and 126, then the length in two octets and, from a client, four of mask. Source: RFC 6455, section 5.2.
+That shape is a whole text message of up to 65535 bytes, nearly all of a call's traffic: octet 0 is FIN and opcode 1, octet 1 the
+mask bit and the length, or 126 and the length in two octets; from a client, four of mask follow. Source: RFC 6455, section 5.2.
 """
 
 import os
@@ -20,7 +20,6 @@ __all__ = [
     "LENGTH_16",
     "LONGEST",
     "MASKED",
-    "SHORTEST",
     "apply_mask",
     "client_frame",
     "extent",
@@ -31,12 +30,12 @@ FIN_TEXT = 0x80 | Opcode.TEXT
 LENGTH_16 = 126
 MASKED = 0x80
 RESERVED = 0x70
-SHORTEST = 126
 LONGEST = 0xFFFF
 POOL_BYTES = 4096
 
 _head = Struct("!BBH").pack
 _masked_head = Struct("!BBH4s").pack
+_short_masked_head = Struct("!BB4s").pack
 
 
 def _masks() -> Iterator[bytes]:
@@ -50,13 +49,17 @@ _next_mask = _masks().__next__
 
 
 def server_frame(text: bytes) -> bytes:
-    """The frame of a server's text message of SHORTEST to LONGEST bytes."""
+    """The frame of a server's text message of LONGEST bytes at most."""
+    if len(text) < LENGTH_16:
+        return bytes((FIN_TEXT, len(text))) + text
     return _head(FIN_TEXT, LENGTH_16, len(text)) + text
 
 
 def client_frame(text: bytes) -> bytes:
-    """The frame of a client's text message of SHORTEST to LONGEST bytes, masked."""
+    """The frame of a client's text message of LONGEST bytes at most, masked."""
     mask = _next_mask()
+    if len(text) < LENGTH_16:
+        return _short_masked_head(FIN_TEXT, MASKED | len(text), mask) + apply_mask(text, mask)
     return _masked_head(FIN_TEXT, MASKED | LENGTH_16, len(text), mask) + apply_mask(text, mask)
 
 

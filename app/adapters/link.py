@@ -18,7 +18,6 @@ from app.adapters.frames import (
     LENGTH_16,
     LONGEST,
     MASKED,
-    SHORTEST,
     apply_mask,
     client_frame,
     extent,
@@ -71,18 +70,19 @@ class WireLink(CoreEnd):
         super().__init__(core, max_unsent=max_unsent)
         self.listener: Listener | None = None
         self._client = core.side is Side.CLIENT
-        self._second = LENGTH_16 if self._client else MASKED | LENGTH_16
-        """The second octet of the fast shape as the peer sends it."""
+        self._mask_bit = 0 if self._client else MASKED
+        self._second = self._mask_bit | LENGTH_16
+        """The second octet of the fast shape as the peer sends it, but for short messages."""
         self._ahead = 4 if self._client else 8
-        """Octets before that shape's payload."""
+        """Octets before that shape's payload; two less before a short one."""
         self._head: bytes | None = None if core.state is State.OPEN else b""
         """The handshake's head as far as it came; None once it is complete."""
         self._core_only = False
         self._lane = False
         """Open, between frames, no fragmented message begun: the fast shape may go past the core."""
         self._writable = False
-        self._by_hand = 0
-        """Messages up to this size, and from SHORTEST on, are framed by hand."""
+        self._by_hand = -1
+        """Messages up to this size are framed by hand."""
         self._held = bytearray()
         self._wanted = 0
         """So many bytes must be held before it is worth looking again."""
@@ -97,9 +97,14 @@ class WireLink(CoreEnd):
             data = self._ready_data(data)
         at, size = 0, len(data)
         while at < size:
-            if self._lane and size - at > 3 and data[at] == FIN_TEXT and data[at + 1] == self._second:
-                start = at + self._ahead
-                end = start + (data[at + 2] << 8 | data[at + 3])
+            if self._lane and size - at > 3 and data[at] == FIN_TEXT:
+                if data[at + 1] == self._second:
+                    start = at + self._ahead
+                    end = start + (data[at + 2] << 8 | data[at + 3])
+                else:
+                    start = at + self._ahead - 2
+                    length = data[at + 1] - self._mask_bit
+                    end = start + length if 0 <= length < LENGTH_16 else size + 1
                 if end <= size:
                     text = data[start:end] if self._client else apply_mask(data[start:end], data[start - 4 : start])
                     at = end
@@ -124,7 +129,7 @@ class WireLink(CoreEnd):
         """Write one text message now."""
         if not self._writable:
             raise LinkClogged if self._clogged else LinkClosed
-        if SHORTEST <= len(text) <= self._by_hand:
+        if len(text) <= self._by_hand:
             self._write(client_frame(text) if self._client else server_frame(text))
         else:
             self.core.send_text(text)
@@ -209,7 +214,7 @@ class WireLink(CoreEnd):
         assert self.transport is not None
         self._write = self.transport.write
         self._writable = True
-        self._by_hand = LONGEST if self.fast else 0
+        self._by_hand = LONGEST if self.fast else -1
         self._between_messages()
 
     def _hear(self, text: bytes) -> None:
