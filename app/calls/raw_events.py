@@ -1,5 +1,6 @@
 """Raw protocol events for the debug log, apart from the record: audio is left out, and so are deltas."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -8,8 +9,8 @@ import msgspec
 from app.core.rows import DebugEvent
 
 AUDIO_KEYS = ("audio", "payload", "delta")
-_SUSPECT = (b'"audio"', b'"payload"', b'"delta"', b"\\u")
-"""Without any of these a text has no key that audio may stand under, however it is spelled: most have none."""
+_suspect = re.compile(rb'"(?:audio|payload|delta)"\s*:\s*"|\\u').search
+"""Where a text may have audio under a key, however it is spelled: most have it nowhere, though many name its format."""
 
 
 class _Plain(msgspec.Struct):
@@ -26,7 +27,7 @@ def debug_event(call_sid: str, source: Literal["carrier", "model"], text: bytes 
     if text.find(b'.delta"', 0, 120) >= 0:
         return None
     try:
-        if not any(key in text for key in _SUSPECT):
+        if _suspect(text) is None:
             _PLAIN.decode(text)
             return DebugEvent(call_sid=call_sid, at=datetime.now(UTC), source=source, event=msgspec.Raw(text))
         event = msgspec.json.decode(text)
