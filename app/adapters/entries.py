@@ -126,15 +126,14 @@ def from_spool(text: bytes) -> Entry:
     name, key, given = msgspec.json.decode(text, type=tuple[str, str, dict[str, Any]])
     if name not in KINDS:
         raise TypeError(f"expected a row of a call, got {name}")
-    kind = KINDS[name]
     row = {}
-    for field in msgspec.structs.fields(kind):
+    for field in FIELDS[name]:
         value = given.get(field.name, field.default)
         if value is msgspec.NODEFAULT:
             raise TypeError(f"expected {field.name} in a row of {name}, got none")
         moment = field.type in MOMENTS
         row[field.name] = datetime.fromisoformat(value) if moment and value is not None else value
-    return _entry(kind, row, key)
+    return _entry(KINDS[name], row, key)
 
 
 UNKNOWN_CALL = {"mode": "", "direction": "", "from_number": "", "to_number": "", "version": ""}
@@ -224,3 +223,5 @@ WRITING_ORDER: dict[type[Row], Executable] = {
 
 KINDS = {kind.__name__: kind for kind in WRITING_ORDER}
 """By the name under which the spool has them."""
+FIELDS = {name: msgspec.structs.fields(kind) for name, kind in KINDS.items()}
+"""Found once: a class' annotations are evaluated each time one asks."""
