@@ -106,7 +106,8 @@ class Journal:
         if self._closed:
             self._lose(1, "the journal is closed")
             return
-        if self.pending - (self._disk.lines if self._disk else 0) >= self.capacity:
+        pending = self.pending
+        if pending >= self.capacity and pending - (self._disk.lines if self._disk else 0) >= self.capacity:
             if not self._full:
                 self._full = True
                 log.error(
