@@ -47,6 +47,7 @@ class CoreEnd(asyncio.Protocol, ABC):
 
     def _open(self) -> None:
         """The handshake is done."""
+        self.core = opened(self.core)
         self._pinging = asyncio.get_running_loop().call_later(PING_SECONDS, self._ping)
 
     @abstractmethod
@@ -71,9 +72,9 @@ class CoreEnd(asyncio.Protocol, ABC):
         """The socket is there."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods only
         self.transport.set_write_buffer_limits(high=self.max_unsent)
+        self._flush()
         if self.core.state is State.OPEN:
             self._open()
-        self._flush()
 
     def pause_writing(self) -> None:
         """The peer reads more slowly than we write, and the bound is reached: it is dropped."""
@@ -195,3 +196,8 @@ class CoreEnd(asyncio.Protocol, ABC):
             self.core.send_ping(b"")
             self._flush()
             self._pinging = asyncio.get_running_loop().call_later(PING_SECONDS, self._ping)
+
+
+def opened(core: Protocol) -> Protocol:
+    """The core with which an open connection goes on: the one that led the handshake would keep its headers until the end."""
+    return Protocol(core.side, max_size=core.max_message_size, logger=core.logger)

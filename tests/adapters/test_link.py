@@ -1,7 +1,9 @@
 """A link's life: opening, pings, peers that do not read, do not answer or go; and what of it goes past the core."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +16,7 @@ from app.adapters import core_end
 from app.adapters import link as links
 from app.adapters.frames import extent
 from app.adapters.link import WireLink
+from app.adapters.upgrade import read_upgrade
 from app.errors import LinkClogged, LinkClosed
 from app.web.lent_server import loop_factory, plain_loop
 from tests.adapters.echo import echo_client, echo_server
@@ -29,6 +32,7 @@ class Listener:
     def __init__(self) -> None:
         self.texts: asyncio.Queue[bytes] = asyncio.Queue()
         self.ends: list[tuple[int, str]] = []
+        self.over = asyncio.Event()
 
     async def next(self) -> bytes:
         return await self.texts.get()
@@ -38,6 +42,7 @@ class Listener:
 
     def closed(self, code: int, reason: str) -> None:
         self.ends.append((code, reason))
+        self.over.set()
 
 
 # --- the fast path ----------------------------------------------------------------------------------------------------
@@ -337,3 +342,30 @@ async def test_a_close_before_the_handshake_drops_the_socket() -> None:
         link.close()
         with pytest.raises(LinkClosed):
             await link.opened
+
+
+async def test_a_link_lets_go_of_what_led_its_handshake_and_keeps_to_its_bounds() -> None:
+    core = ClientProtocol(WebSocketURI(False, "localhost", 80, "/", ""), max_size=1000)
+    core.send_request(core.connect())
+    led = weakref.ref(core)
+    link = WireLink(core)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        await asyncio.get_running_loop().create_connection(lambda: link, sock=ours)
+        upgrade = read_upgrade(theirs.recv(4096), max_size=1000)
+        answering = weakref.ref(upgrade.core)
+        end = WireLink(upgrade.accept())
+        del core, upgrade
+        await asyncio.get_running_loop().create_connection(lambda: end, sock=theirs.dup())
+        await link.opened
+        gc.collect()
+        assert (led(), answering()) == (None, None)
+        link.listener = listener = Listener()
+        end.send(b"x" * 1000)
+        assert await listener.next() == b"x" * 1000
+        end.send(b"x" * 1001)
+        async with asyncio.timeout(5):
+            await listener.over.wait()
+        assert listener.ends[0][0] == 1009
+        end.abort()
+        await asyncio.sleep(0)
