@@ -259,7 +259,7 @@ class LiveCall:
         if self.toolbox is not None:
             record.done_before = self.toolbox.done
         record.first_seq += len(record.spoken)  # a row that may still come is written behind those
-        record.spoken, record.earlier, record.attempts, record.consents = [], [], [], []
+        record.spoken, record.turn_of, record.earlier, record.attempts, record.consents = [], {}, [], [], []
         record.working, record.untold = {}, []
         record.memory = Memory(reconnects=record.memory.reconnects, longest_gap_ms=record.memory.longest_gap_ms)
         self.toolbox = self.tape = None

@@ -42,6 +42,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
     epoch: int = 1
     """Of which of the call's owners its rows are, as `Owned` has it."""
     spoken: list[Spoken] = []
+    turn_of: dict[str, Spoken] = {}
+    """The same by item, without the house's own lines."""
     first_seq: int = 0
     """`seq` of the first of `spoken`: more than 0 for a call that another process began."""
     earlier: list[tuple[Who, str]] = []
@@ -94,12 +96,18 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
     def speaks(self, who: Who, item_id: str, start_ms: int) -> Spoken:
         """Begin a turn, or find the one that this item began already."""
-        for turn in reversed(self.spoken):
-            if turn.item_id == item_id and turn.who == who:
-                return turn
-        turn = Spoken(self.first_seq + len(self.spoken), who, item_id, start_ms, start_ms)
-        self.spoken.append(turn)
+        turn = self.turn_of.get(item_id)
+        if turn is None or turn.who != who:
+            turn = Spoken(self.first_seq + len(self.spoken), who, item_id, start_ms, start_ms)
+            self.spoken.append(turn)
+            self.turn_of[item_id] = turn
         return turn
+
+    def goes_on(self, turn: Spoken, item_id: str) -> None:
+        """A turn was told again, to another session, and is this item there."""
+        self.turn_of.pop(turn.item_id, None)
+        turn.item_id = item_id
+        self.turn_of[item_id] = turn
 
     def notes(self, text: str, now: float) -> Turn:
         """Put a line of the house's into the transcript: its row. now: on the machine's clock."""
@@ -110,7 +118,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
     def find(self, item_id: str) -> Spoken | None:
         """The turn of an item; None if it has none (yet)."""
-        return next((turn for turn in reversed(self.spoken) if turn.item_id == item_id), None)
+        return self.turn_of.get(item_id)
 
     def ended(self, at: datetime, outcome: str) -> CallEnded:
         """The call's end as the books keep it."""

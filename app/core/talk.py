@@ -41,7 +41,8 @@ class Talk:
     def caller_spoke(self, item_id: str, now: float) -> None:
         """The caller begins a turn, or it is the one that is told again."""
         if self.retold is not None:
-            self.retold.item_id, self.retold = item_id, None
+            self.record.goes_on(self.retold, item_id)
+            self.retold = None
         self.record.speaks("caller", item_id, self.record.at_ms(now))
 
     def caller_stopped(self, item_id: str, now: float) -> None:

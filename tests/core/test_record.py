@@ -56,6 +56,16 @@ def test_an_item_has_one_turn_however_often_it_is_named() -> None:
     assert [(turn.seq, turn.who, turn.start_ms) for turn in record.spoken] == [(0, "caller", 100), (1, "agent", 200)]
     assert record.find("a1") is record.spoken[1]
     assert record.find("a2") is None
+    record.notes("A note.", 0.0)
+    assert record.find("") is None
+
+
+def test_a_turn_that_is_told_again_is_another_sessions_item() -> None:
+    record = CallRecord(call_sid="CA1", mode="m")
+    turn = record.speaks("caller", "c1", 100)
+    record.goes_on(turn, "x1")
+    assert record.speaks("caller", "x1", 900) is turn
+    assert (turn.item_id, record.find("c1"), len(record.spoken)) == ("x1", None, 1)
 
 
 def test_two_calls_share_nothing() -> None:
