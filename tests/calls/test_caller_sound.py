@@ -5,6 +5,7 @@ import pytest
 from app.calls.model_end import FRAMES, QUIET_FRAMES, CallerSound
 from app.errors import LinkClosed
 from app.wire.audio import audio_text, encoded
+from tests.house.lane_stage import LaneStage, from_caller, on_stage
 
 
 def frame(number: int) -> bytes:
@@ -83,3 +84,25 @@ def test_what_a_lost_session_did_not_take_waits_for_the_next() -> None:
         sound.release(take)
     assert taken == [frame(0)]
     assert told(sound) == [frame(1), frame(2)]
+
+
+def test_a_stream_remembers_more_from_the_caller_s_first_word_until_it_was_understood() -> None:
+    async def play(stage: LaneStage) -> None:
+        phone = await stage.by_the_fast_door()
+        (call,) = stage.board.calls.values()
+        assert call.relay is not None
+        for number in range(QUIET_FRAMES + 20):
+            phone.comes(from_caller(number % 256))
+        assert len(call.relay.sound.sent) == QUIET_FRAMES
+        stage.model.comes(b'{"type":"input_audio_buffer.speech_started","item_id":"c1","audio_start_ms":20}')
+        for number in range(FRAMES):
+            phone.comes(from_caller(number % 256))
+        call.relay.watch()
+        assert len(call.relay.sound.sent) == FRAMES
+        stage.model.comes(
+            b'{"type":"conversation.item.input_audio_transcription.completed","item_id":"c1","transcript":"Tuesday?"}'
+        )
+        call.relay.watch()
+        assert len(call.relay.sound.sent) == QUIET_FRAMES
+
+    on_stage(play)
