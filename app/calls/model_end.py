@@ -2,7 +2,7 @@
 
 Sound that comes while there is no session waits, the newest ten seconds of it, and goes out in order once there is one. What was
 sent is remembered, too: if its session is gone before it understood the caller's last words, the next one hears them first. Ten
-seconds of it while there are such words, else two: ten would be most of what a call takes of memory.
+seconds of it while there are such words, else one: ten would be most of what a call takes of memory.
 """
 
 from collections import deque
@@ -11,14 +11,15 @@ from collections.abc import Callable
 from app.adapters.engine_session import EngineSession
 from app.core import effects as do
 from app.core.phases import OFFER_ID
+from app.core.recovery import PREFIX_MS
 from app.mode import Mode
 from app.wire.audio import decoded_size
 
 KEPT_MS = 10_000
 """Caller audio that is kept while the model is not ready: the newest ten seconds."""
 FRAMES = KEPT_MS // 20
-QUIET_FRAMES = 2000 // 20
-"""A server says that the caller speaks some tenths of a second after it began; told again is what came 0.8 s before that, too."""
+QUIET_FRAMES = (PREFIX_MS + 200) // 20
+"""Words are told again from PREFIX_MS before the server said that they began; the rest is for frames that come in a heap."""
 
 Reopen = Callable[[do.Reconnect], EngineSession | None]
 """Begins another session for a call; None: no server is left that could be asked."""

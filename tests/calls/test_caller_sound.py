@@ -26,7 +26,7 @@ def heard(sound: CallerSound, numbers: range) -> None:
         sound.sent.append(frame(number)[1:-1])
 
 
-def test_two_seconds_are_remembered_of_a_caller_who_says_nothing() -> None:
+def test_one_second_is_remembered_of_a_caller_who_says_nothing() -> None:
     sound = CallerSound()
     heard(sound, range(QUIET_FRAMES + 50))
     sound.retell(60_000)
