@@ -98,7 +98,7 @@ def measure(
     settle: Callable[[Target], None] = lambda target: None,
     tries: int = TRIES,
 ) -> Measured:
-    """One run that counts; one in which the load lagged is thrown away, said so and repeated, three times in all.
+    """One run that counts; one in which the load lagged is thrown away, said so and repeated, up to `tries` in all.
 
     Of the last one counts and medians are kept, if it was no later than ROBUST_US. helpers: what else works on the load's
     core. settle: waits until the relay has done with the calls before. Raises NotMeasured, SetupError.

@@ -27,6 +27,7 @@ class Wanted(msgspec.Struct, frozen=True):
     subjects: tuple[str, ...]
     rounds: int = 3
     minutes: float = 0.0
+    tries: int = TRIES
 
 
 class Bench:
@@ -147,6 +148,7 @@ class Bench:
                 postgres=self.site.postgres_usage,
                 helpers=self.site.helpers_usage,
                 settle=settle,
+                tries=self.wanted.tries,
             )
         except NotMeasured as wrong:
             return reason(wrong)

@@ -17,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", metavar="A,B", default="", help="parts to measure; default: all but the soak")
     parser.add_argument("--subject", metavar="A,B", default="", help="whom to measure; default: all that can be had")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, in turns (default: 3)")
+    parser.add_argument(
+        "--tries", type=int, default=3, help="how often a run is begun until the load kept pace in it (default: 3)"
+    )
     parser.add_argument("--minutes", type=float, default=0.0, help="length of a soak, which this asks for")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures and runs here")
     parser.add_argument("--plots", metavar="FOLDER", type=Path, help="draw SVGs here")
@@ -51,8 +54,9 @@ def bench(chosen: argparse.Namespace) -> int:
             )
         )
         return 0
-    if chosen.rounds < 1:
-        raise SetupError(f"--rounds: expected 1 or more, got {chosen.rounds}")
+    for option, count in {"--rounds": chosen.rounds, "--tries": chosen.tries}.items():
+        if count < 1:
+            raise SetupError(f"{option}: expected 1 or more, got {count}")
     if chosen.minutes < 0:
         raise SetupError(f"--minutes: expected the length of a soak, got {chosen.minutes:g}")
     soak = ("soak",) if chosen.minutes else ()
@@ -68,7 +72,8 @@ def bench(chosen: argparse.Namespace) -> int:
         subjects = ("fast", "floor", "echo")
     with site() as here:
         load = here.load()
-        run = Bench(here, load, Wanted(tuple(dict.fromkeys(parts + soak)), subjects, chosen.rounds, chosen.minutes))
+        wanted = Wanted(tuple(dict.fromkeys(parts + soak)), subjects, chosen.rounds, chosen.minutes, chosen.tries)
+        run = Bench(here, load, wanted)
         verdict = quick(run) if chosen.quick else None
         book = run.run() if verdict is None else run.book
         book.targets = [] if chosen.quick else judge(book)

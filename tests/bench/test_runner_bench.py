@@ -184,6 +184,7 @@ def test_a_rung_fails_by_one_lost_frame_or_by_its_lateness() -> None:
         (["--part", "cpu,speed"], r"--part: expected some of cpu, .*; got 'speed'"),
         (["--subject", "slow"], r"--subject: expected some of fast, .*; got 'slow'"),
         (["--rounds", "0"], "--rounds: expected 1 or more, got 0"),
+        (["--tries", "0"], "--tries: expected 1 or more, got 0"),
         (["--minutes", "-1"], "--minutes: expected the length of a soak, got -1"),
         (["--part", "soak"], "--part soak: expected --minutes with it"),
         (["--quick", "--part", "cpu"], "--quick measures one thing"),
