@@ -41,6 +41,8 @@ log = structlog.get_logger()
 DEAD_STREAM_SECONDS = 10.0
 """Of these a stream without a frame is dead. Time in which this process itself stood still is none: nobody listened then."""
 ALIVE_SECONDS = 0.5
+BEGIN_WORDS = (ev.CallerSpoke, ev.CallerStopped, ev.CallerTurnTaken)
+"""Any of these may be the first that is known of the caller's next words."""
 SAMPLE = 64
 """One message in so many is timed."""
 
@@ -252,7 +254,7 @@ class Relay:
         if type(event) is ev.StreamStarted and self.machine.phase is Phase.WAITING:
             self.stream_sid = event.stream_sid
             knows_call(self.call_sid, stream_sid=event.stream_sid)
-        elif type(event) is ev.CallerSpoke:
+        elif type(event) in BEGIN_WORDS:
             self.sound.speech(untold=True)
         elif type(event) is ev.ModelComplained:
             self._complaint(event)

@@ -168,20 +168,25 @@ class Bench:
     def _ladder(self, target: Running, number: int) -> None:
         row = Row("ladder", "ladder", "calls on one core", "calls", target.subject.name)
         top = parts.LADDER if self.site.load_kind != "Python" else parts.LADDER[:2]
+        most = 0
 
         def passes(calls: int) -> bool:
             """Carried by a load that was late is carried all the same; not carried may be the load's own fault."""
+            nonlocal most
             trial = Trial(f"ladder {calls}", {**parts.LADDER_KEYS, "calls": calls}, pacing_us=ROBUST_US)
-            for _ in range(TRIES):
+            for _ in range(self.wanted.tries):
                 outcome = self._outcome(target, trial)
                 if isinstance(outcome, str):
                     raise NotMeasured(f"{outcome}, at {calls} calls")
                 self.book.raw.append(Raw(target.subject.name, trial.name, number, outcome))
                 if parts.carried(outcome):
+                    most = max(most, calls)
                     return True
                 if not (late := lagged(outcome.result)):
                     return False
-            raise NotMeasured(f"the load lagged: {late}, {TRIES} times, at {calls} calls")
+            raise NotMeasured(
+                f"the load lagged: {late}, {self.wanted.tries} times, at {calls} calls; {most} were carried"
+            )
 
         try:
             found = arithmetic.limit(passes, top, step=parts.LADDER_STEP)

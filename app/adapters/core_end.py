@@ -47,7 +47,7 @@ class CoreEnd(asyncio.Protocol, ABC):
 
     def _open(self) -> None:
         """The handshake is done."""
-        self.core = opened(self.core)
+        self.core = core_once_open(self.core)
         self._pinging = asyncio.get_running_loop().call_later(PING_SECONDS, self._ping)
 
     @abstractmethod
@@ -198,6 +198,6 @@ class CoreEnd(asyncio.Protocol, ABC):
             self._pinging = asyncio.get_running_loop().call_later(PING_SECONDS, self._ping)
 
 
-def opened(core: Protocol) -> Protocol:
+def core_once_open(core: Protocol) -> Protocol:
     """The core with which an open connection goes on: the one that led the handshake would keep its headers until the end."""
-    return Protocol(core.side, max_size=core.max_message_size, logger=core.logger)
+    return Protocol(core.side, max_size=(core.max_message_size, core.max_fragment_size), logger=core.logger)

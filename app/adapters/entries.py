@@ -224,4 +224,4 @@ WRITING_ORDER: dict[type[Row], Executable] = {
 KINDS = {kind.__name__: kind for kind in WRITING_ORDER}
 """By the name under which the spool has them."""
 FIELDS = {name: msgspec.structs.fields(kind) for name, kind in KINDS.items()}
-"""Found once: a class' annotations are evaluated each time one asks."""
+"""Found once: a class's annotations are evaluated each time one asks."""

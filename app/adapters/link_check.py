@@ -12,7 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, State
 from websockets.uri import WebSocketURI
 
-from app.adapters.core_end import opened
+from app.adapters.core_end import core_once_open
 from app.adapters.frames import FIN_TEXT, LENGTH_16, MASKED, apply_mask, client_frame, extent, server_frame
 from app.adapters.link import WireLink
 from app.adapters.upgrade import read_upgrade
@@ -49,7 +49,7 @@ def _expectations() -> Iterator[tuple[str, bool]]:
     client.receive_data(b"".join(server.data_to_send()))
     client.events_received()
     yield "a handshake opens both ends, without extensions", _open(client) and _open(server)
-    yield from _of_open_ends(opened(client), opened(server))
+    yield from _of_open_ends(core_once_open(client), core_once_open(server))
 
 
 def _of_open_ends(client: Protocol, server: Protocol) -> Iterator[tuple[str, bool]]:

@@ -9,8 +9,8 @@ import msgspec
 from app.core.rows import DebugEvent
 
 AUDIO_KEYS = ("audio", "payload", "delta")
-_suspect = re.compile(rb'"(?:audio|payload|delta)"\s*:\s*"|\\u').search
-"""Where a text may have audio under a key, however it is spelled: most have it nowhere, though many name its format."""
+_audio = re.compile(rb'"(?:audio|payload|delta)"\s*:\s*["\[]').search
+"""Where a text may have audio under a key that is spelled out: most have it nowhere, though many name its format."""
 
 
 class _Plain(msgspec.Struct):
@@ -27,7 +27,7 @@ def debug_event(call_sid: str, source: Literal["carrier", "model"], text: bytes 
     if text.find(b'.delta"', 0, 120) >= 0:
         return None
     try:
-        if _suspect(text) is None:
+        if b"\\u" not in text and _audio(text) is None:  # an escape may be a letter of such a key
             _PLAIN.decode(text)
             return DebugEvent(call_sid=call_sid, at=datetime.now(UTC), source=source, event=msgspec.Raw(text))
         event = msgspec.json.decode(text)

@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures and runs here")
     parser.add_argument("--plots", metavar="FOLDER", type=Path, help="draw SVGs here")
     parser.add_argument(
-        "--quick", action="store_true", help="under a minute: CPU by the floor's, under a ceiling; for CI"
+        "--quick",
+        action="store_true",
+        help="under a minute, in rounds of its own: CPU by the floor's, under a ceiling; for CI",
     )
     parser.add_argument("--update-docs", action="store_true", help="write docs/06-latency-tuning.md and its plots anew")
     parser.add_argument("--list", action="store_true", help="say which parts and subjects there are")

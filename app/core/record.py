@@ -43,7 +43,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     """Of which of the call's owners its rows are, as `Owned` has it."""
     spoken: list[Spoken] = []
     turn_of: dict[str, Spoken] = {}
-    """The same by item, without the house's own lines."""
+    """The newest of each item, without the house's own lines."""
     first_seq: int = 0
     """`seq` of the first of `spoken`: more than 0 for a call that another process began."""
     earlier: list[tuple[Who, str]] = []
@@ -97,7 +97,9 @@ class CallRecord(msgspec.Struct, kw_only=True):
     def speaks(self, who: Who, item_id: str, start_ms: int) -> Spoken:
         """Begin a turn, or find the one that this item began already."""
         turn = self.turn_of.get(item_id)
-        if turn is None or turn.who != who:
+        if turn is not None and turn.who != who:  # a server that names no items, or both sides' alike
+            turn = next((t for t in reversed(self.spoken) if (t.who, t.item_id) == (who, item_id)), None)
+        if turn is None:
             turn = Spoken(self.first_seq + len(self.spoken), who, item_id, start_ms, start_ms)
             self.spoken.append(turn)
             self.turn_of[item_id] = turn
@@ -105,7 +107,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
     def goes_on(self, turn: Spoken, item_id: str) -> None:
         """A turn was told again, to another session, and is this item there."""
-        self.turn_of.pop(turn.item_id, None)
+        if self.turn_of.get(turn.item_id) is turn:
+            del self.turn_of[turn.item_id]
         turn.item_id = item_id
         self.turn_of[item_id] = turn
 

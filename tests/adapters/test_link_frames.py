@@ -115,7 +115,7 @@ async def test_a_link_keeps_the_protocol(case: Case, side: Side, fast: bool, mon
 
 @pytest.mark.parametrize("side", Side, ids=["server", "client"])
 async def test_a_frame_masked_the_wrong_way_fails_by_its_header(side: Side) -> None:
-    for head in (b"\x81\x7e\x01\x2c", b"\x81\x05", b"\x89\x00"):
+    for head in (b"\x81\x7e\x01\x2c", b"\x81\x05", b"\x81\x05" + b"x" * 300, b"\x89\x00"):
         end = End(side)
         end.comes(F(TEXT, b"x" * 300))
         end.link.data_received(bytes([head[0], head[1] | (0x80 if side is Side.CLIENT else 0)]) + head[2:])

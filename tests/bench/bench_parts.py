@@ -10,6 +10,7 @@ from typing import Any
 from bench.book import Book, Row
 from bench.children import Child
 from bench.load import Load
+from bench.subjects import Subject
 from bench.usage import Usage
 
 SCRIPTED = Path(__file__).with_name("scripted_load.py")
@@ -39,9 +40,10 @@ def told(folder: Path) -> list[str]:
 class Idler:
     """A subject that uses one second of CPU between two looks, and has one more kB each time."""
 
-    def __init__(self, lag_s: float = 0.001) -> None:
+    def __init__(self, lag_s: float = 0.001, subject: Subject | None = None) -> None:
         self.looks = 0
         self.lag_s = lag_s
+        self.subject = subject
 
     def keys(self, *, stream: bool = False) -> dict[str, str]:
         return {"stream" if stream else "webhook": "nowhere"}

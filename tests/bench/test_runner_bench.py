@@ -1,8 +1,10 @@
 """The bench as a whole, on small loads: what is skipped, what a whole small run gives, what the command refuses."""
 
+import contextlib
+import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from bench.parts import CELLS, GROUPS, PARTS, carried
 from bench.running import Bench, Wanted
 from bench.subjects import SUBJECTS, Subject, running
 from bench.surroundings import PYTHON, Site, site
-from tests.bench.bench_parts import SCRIPTED
+from tests.bench.bench_parts import ASLEEP, GOOD, LATE, SCRIPTED, Idler
 
 
 @pytest.fixture
@@ -28,9 +30,9 @@ def lonely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def scripted(here: Site, folder: Path) -> None:
-    (folder / "none.jsonl").write_text("")
-    here.load([sys.executable, str(SCRIPTED), str(folder / "none.jsonl")])
+def scripted(here: Site, folder: Path, results: Sequence[dict[str, Any]] = ()) -> None:
+    (folder / "results.jsonl").write_text("".join(json.dumps(result) + "\n" for result in results))
+    here.load([sys.executable, str(SCRIPTED), str(folder / "results.jsonl")])
 
 
 def test_what_cannot_be_built_or_installed_is_skipped_by_name(lonely: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +162,39 @@ def test_a_bench_that_is_ended_early_tells_what_it_has_and_that_some_is_missing(
     assert (book.stopped, [row.rounds for row in book.rows]) == (True, [[30.0], [30.0]])
     for shown in (report.text(book), "\n".join(leaving.section(book, []))):
         assert report.STOPPED in shown
+
+
+@contextlib.contextmanager
+def idling(self: Bench, subject: Subject, command: list[str], variant: str) -> Iterator[Idler]:
+    """In place of a subject's start."""
+    yield Idler(subject=subject)
+
+
+def test_a_ladder_that_a_late_load_ended_says_how_far_it_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bench, "prepare", lambda self: {SUBJECTS["sample"]: []})
+    monkeypatch.setattr(Bench, "_started", idling)
+    monkeypatch.setattr("bench.running.settle", lambda target: None)
+    lost = {**LATE, "up": {"sent": 9, "received": 8, "lost": 1}}
+    with site() as here:
+        scripted(here, tmp_path, [GOOD, lost, lost])
+        book = Bench(here, here.load(), Wanted(("ladder",), ("sample",), 1, tries=2)).run()
+    (row,) = book.rows
+    assert row.rounds == [None]
+    assert "9.0 ms late" in row.why
+    assert "2 times, at 100 calls; 50 were carried" in row.why
+
+
+def test_a_run_is_begun_as_often_as_was_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bench, "prepare", lambda self: {SUBJECTS["sample"]: []})
+    monkeypatch.setattr(Bench, "_started", idling)
+    monkeypatch.setattr("bench.running.settle", lambda target: None)
+    found: list[list[float | None]] = []
+    for tries in (1, 2):
+        with site() as here:
+            scripted(here, tmp_path, [ASLEEP, GOOD])
+            book = Bench(here, here.load(), Wanted(("cpu",), ("sample",), 1, tries=tries)).run()
+        found.append(next(row.rounds for row in book.rows if row.figure == "CPU per message"))
+    assert found == [[None], [1000.0]]
 
 
 def test_a_rung_fails_by_one_lost_frame_or_by_its_lateness() -> None:

@@ -49,9 +49,7 @@ def test_quick_judges_by_the_least_of_the_rounds_since_what_else_runs_only_adds(
 def test_quick_counts_no_run_in_which_calls_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
     def idling(subject: Subject, command: list[str], site: object) -> Iterator[Idler]:
-        idler = Idler()
-        idler.subject = subject  # type: ignore[attr-defined]
-        yield idler
+        yield Idler(subject=subject)
 
     monkeypatch.setattr(quick, "running", idling)
     monkeypatch.setattr(quick, "settle", lambda target: None)

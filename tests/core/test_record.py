@@ -60,6 +60,15 @@ def test_an_item_has_one_turn_however_often_it_is_named() -> None:
     assert record.find("") is None
 
 
+def test_a_server_that_names_no_items_makes_one_turn_of_each_side() -> None:
+    record = CallRecord(call_sid="CA1", mode="m")
+    caller, agent = record.speaks("caller", "", 100), record.speaks("agent", "", 200)
+    assert (record.speaks("caller", "", 300), record.speaks("agent", "", 400)) == (caller, agent)
+    assert (len(record.spoken), record.find("")) == (2, agent)
+    record.goes_on(caller, "x1")
+    assert (record.find("x1"), record.find("")) == (caller, agent)
+
+
 def test_a_turn_that_is_told_again_is_another_sessions_item() -> None:
     record = CallRecord(call_sid="CA1", mode="m")
     turn = record.speaks("caller", "c1", 100)

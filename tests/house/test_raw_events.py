@@ -39,6 +39,7 @@ def test_an_event_is_kept_without_its_audio(text: bytes | str, event: object) ->
     [
         b'{"type":"response.output_audio.delta","delta":"//8="}',
         b'{"event_id":"e1","type":"response.output_audio_transcript.delta","delta":"Hello"}',
+        b'{"event_id":"' + b"e" * 120 + b'","type":"response.output_audio.delta","delta":["//8="]}',
         b"[1, 2]",
         b'"a text"',
         b"{",
