@@ -87,9 +87,9 @@ def constants() -> dict[str, Constant]:
         "tls": Constant("more CPU with TLS to the model", 1.07, "x", "an experiment with minimal relays: 3 to 7 %"),
         "full": Constant("of a core, at most", 0.6, "", "p99 grows from 80 % on; a machine that ends gives its calls to the rest"),
         "max_calls": Constant("`MAX_CALLS`", default("max_calls"), "calls", "default"),
-        "memory_start": Constant("memory of a process without calls", 97, "MB", MEMORY),
-        "memory_call": Constant("memory of a call with TLS to the model, on a busy machine", 0.48, "MB", MEMORY),
-        "files_start": Constant("descriptors of a process without calls", 35, "", MEMORY),
+        "memory_start": Constant("memory of a process without calls", 97, "MB", f"{MEMORY}, 21 November 2026"),
+        "memory_call": Constant("memory of a call with TLS to the model", 0.14, "MB", f"{MEMORY}, 22 November 2026"),
+        "files_start": Constant("descriptors of a process without calls", 35, "", f"{MEMORY}, 21 November 2026"),
         "files_call": Constant("descriptors of a call: its stream and its link to the model", 2, "", FILES),
         "egress": Constant("sent by a call", egress_bytes(0.5) * 8 / 1000, "kbit/s", "our own messages' lengths: `egress_bytes`"),
         "rows": Constant("rows of the books, a minute of a call", 100, "", LEFT),
@@ -129,7 +129,7 @@ def constants() -> dict[str, Constant]:
 
 LEFT = "`tools/books_per_call.py`: 20 calls of `./offhook call --all`, 21 November 2026"
 FILES = "an experiment: 20 calls of the carrier stand-in, 22 November 2026"
-MEMORY = "bench: `./offhook bench --part memory,tls --subject fast`, 21 November 2026"
+MEMORY = "bench: `./offhook bench --part memory,tls --subject fast`"
 
 
 class Plan(NamedTuple):
