@@ -86,7 +86,8 @@ def test_what_a_lost_session_did_not_take_waits_for_the_next() -> None:
     assert told(sound) == [frame(1), frame(2)]
 
 
-def test_a_stream_remembers_more_from_the_caller_s_first_word_until_it_was_understood() -> None:
+@pytest.mark.parametrize("begins", ["speech_started", "speech_stopped", "committed"])
+def test_a_stream_remembers_more_from_the_caller_s_first_word_until_it_was_understood(begins: str) -> None:
     async def play(stage: LaneStage) -> None:
         phone = await stage.by_the_fast_door()
         (call,) = stage.board.calls.values()
@@ -94,9 +95,10 @@ def test_a_stream_remembers_more_from_the_caller_s_first_word_until_it_was_under
         for number in range(QUIET_FRAMES + 20):
             phone.comes(from_caller(number % 256))
         assert len(call.relay.sound.sent) == QUIET_FRAMES
-        stage.model.comes(b'{"type":"input_audio_buffer.speech_started","item_id":"c1","audio_start_ms":20}')
+        stage.model.comes(b'{"type":"input_audio_buffer.%b","item_id":"c1"}' % begins.encode())
         for number in range(FRAMES):
             phone.comes(from_caller(number % 256))
+        assert len(call.relay.sound.sent) == FRAMES
         call.relay.watch()
         assert len(call.relay.sound.sent) == FRAMES
         stage.model.comes(
