@@ -24,7 +24,8 @@ ALIKE = 0.6
 def read_name(heard: str, rule: object, scene: Scene) -> Reading:
     """A name with its capitals. Read aloud as it is, then letter by letter."""
     name = _name(fit_to_read(heard))
-    if _name(name) != name:
+    others = " ".join(without_fillers(name.split()))  # a name like a filler (Um) is here only if it was spelled
+    if others and _name(others) != others:
         raise ToolError("it can be read in two ways; ask the caller to spell it, letter by letter")
     return Reading(name, f"{name}, spelled {' '.join(_spelled(name))}")
 

@@ -1,7 +1,7 @@
 """Names and spelled words, letter by letter."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.captures.captured import PersonName, SpelledWord
@@ -82,6 +82,8 @@ def test_a_name_is_read_back_and_then_spelled() -> None:
 
 
 @given(st.text(alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=2, max_size=12))
+@example("UM")
+@example("YES")
 def test_every_name_can_be_spelled_letter_by_letter(name: str) -> None:
     written = name.capitalize()
     assert value(PersonName, " ".join(name)) == written
